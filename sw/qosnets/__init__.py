@@ -1,0 +1,1 @@
+"""The contract between the stages: ops.json, libraries, golden integer arithmetic, errors."""

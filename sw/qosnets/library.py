@@ -1,0 +1,320 @@
+"""Reader of multiplier libraries.
+
+A library is a folder with ``library.json`` and, per entry, ``NAME.v`` (canonical netlist) and
+optionally ``NAME.npy`` (LUT). Libraries are found in the folders of ``QOSNETS_LIBRARY_PATH``
+(each a library or a folder of libraries) and in ``$XDG_DATA_HOME/qosnets-hw``.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .errors import InputError
+from .files import read_bytes, read_json, sha256
+from .lut import Lut, check_lut_sha256, load_lut
+from .names import Name, Sha256
+from .validation import validation_message
+
+__all__ = [
+    "LIBRARY_FILE",
+    "LIBRARY_SCHEMA",
+    "Entry",
+    "Estimates",
+    "Found",
+    "Library",
+    "LibraryData",
+    "Metrics",
+    "Realisation",
+    "cache_home",
+    "data_home",
+    "find_multiplier",
+    "user_libraries",
+]
+
+LIBRARY_FILE = "library.json"
+LIBRARY_SCHEMA = "qosnets-library/1"
+
+
+class Realisation(StrEnum):
+    """What stands behind an entry."""
+
+    NETLIST = "netlist"
+    """A netlist: can be simulated and generated."""
+    TABLE = "table"
+    """A table only: can be simulated, never generated."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Metrics(_Record):
+    """Error figures over all 65 536 operand pairs, error = M(a, b) − a·b."""
+
+    mae: float
+    """Mean absolute error."""
+    wce: int
+    """Worst-case absolute error."""
+    mse: float
+    """Mean squared error."""
+    error_probability: float
+    """Share of operand pairs with a wrong product, 0..1."""
+    mre: float
+    """Mean of |error| / max(1, a·b), as EvoApproxLib defines it."""
+    error_mean: float
+    error_std: float
+    max_product: int
+    """Largest entry of the LUT; sizes accumulators."""
+
+
+class Estimates(_Record):
+    """Cost of the mapped netlist. Every figure names what it was estimated with."""
+
+    area_ge: float
+    """Cell area in gate equivalents (NAND2 = 1)."""
+    switched_capacitance: float
+    """Mean input capacitance switched per operation, in unit input capacitances of `cells`."""
+    relative_power: float
+    """`switched_capacitance` relative to the best exact multiplier of the embedded library."""
+    engine: str
+    cells: str
+    distribution: str
+
+
+class Entry(_Record):
+    """A multiplier of a library."""
+
+    name: Name
+    realisation: Realisation
+    lut_sha256: Sha256
+    netlist_sha256: Sha256 | None
+    """Hash of the canonical netlist; None for a table."""
+    origin: str
+    """Where the circuit comes from, for people."""
+    metrics: Metrics
+    estimates: Estimates | None
+
+
+class LibraryData(_Record):
+    """Content of ``library.json``."""
+
+    schema_: Literal["qosnets-library/1"] = Field(alias="schema")
+    name: Name
+    entries: list[Entry]
+
+
+@dataclass(frozen=True)
+class Library:
+    """A library folder on disk."""
+
+    folder: Path
+    data: LibraryData
+
+    @classmethod
+    def open(cls, folder: Path) -> "Library":
+        """Read the library in ``folder``.
+
+        Raises
+        ------
+        InputError
+            If ``library.json`` is missing or not valid, or if a name appears twice.
+        """
+        path = folder / LIBRARY_FILE
+        try:
+            data = LibraryData.model_validate(read_json(path))
+        except ValidationError as error:
+            raise InputError(f"{path}: {validation_message(error)}") from None
+        names = [entry.name for entry in data.entries]
+        for name in names:
+            if names.count(name) > 1:
+                raise InputError(f"{path}: entries: names must be unique, {name} appears twice")
+        return cls(folder, data)
+
+    @property
+    def name(self) -> str:
+        """Name of the library."""
+        return self.data.name
+
+    @cached_property
+    def entries(self) -> dict[str, Entry]:
+        """Entries by name, in the order of the file."""
+        return {entry.name: entry for entry in self.data.entries}
+
+    def entry(self, name: str) -> Entry:
+        """Return the entry ``name``; raises InputError if there is none."""
+        if name not in self.entries:
+            raise InputError(f"library {self.name}: has no multiplier {name!r}")
+        return self.entries[name]
+
+    def has_table(self, name: str) -> bool:
+        """Tell whether the optional table of ``name`` is stored."""
+        return (self.folder / f"{name}.npy").is_file()
+
+    def lut(self, name: str) -> Lut:
+        """Return the stored LUT of ``name``, checked against its hash.
+
+        Raises
+        ------
+        InputError
+            If the table is missing, malformed, or has another hash.
+        """
+        path = self.folder / f"{name}.npy"
+        lut = load_lut(path)
+        check_lut_sha256(lut, self.entry(name).lut_sha256, str(path))
+        return lut
+
+    def netlist(self, name: str) -> str:
+        """Return the canonical Verilog of ``name``, checked against its hash.
+
+        The text declares ``module multiplier(A, B, O)`` with ``A``, ``B`` 8 and ``O`` 16 bits.
+
+        Raises
+        ------
+        InputError
+            If the entry is a table, or the file is missing or has another hash.
+        """
+        entry = self.entry(name)
+        if entry.realisation is not Realisation.NETLIST:
+            raise InputError(
+                f"library {self.name}: {name} is a table without a netlist: simulation only"
+            )
+        path = self.folder / f"{name}.v"
+        data = read_bytes(path)
+        if sha256(data) != entry.netlist_sha256:
+            raise InputError(
+                f"{path}: netlist hash must be {entry.netlist_sha256}, not {sha256(data)}"
+            )
+        return data.decode()
+
+
+@dataclass(frozen=True)
+class Found:
+    """A multiplier found in a library."""
+
+    library: Library
+    entry: Entry
+
+
+def data_home() -> Path:
+    """Return the folder of the user's libraries, ``$XDG_DATA_HOME/qosnets-hw``."""
+    return _xdg("XDG_DATA_HOME", ".local/share")
+
+
+def cache_home() -> Path:
+    """Return the cache folder, ``$XDG_CACHE_HOME/qosnets-hw``; may be deleted at any time."""
+    return _xdg("XDG_CACHE_HOME", ".cache")
+
+
+def _xdg(variable: str, fallback: str) -> Path:
+    base = os.environ.get(variable, "")
+    return (Path(base) if Path(base).is_absolute() else Path.home() / fallback) / "qosnets-hw"
+
+
+def user_libraries() -> list[Library]:
+    """Return the libraries on ``QOSNETS_LIBRARY_PATH``, then the user's own, each in name order.
+
+    Raises
+    ------
+    InputError
+        If a folder of ``QOSNETS_LIBRARY_PATH`` does not exist, or a library cannot be read.
+    """
+    folders: list[Path] = []
+    for item in filter(None, os.environ.get("QOSNETS_LIBRARY_PATH", "").split(os.pathsep)):
+        if not Path(item).is_dir():
+            raise InputError(f"QOSNETS_LIBRARY_PATH: {item}: must be a folder")
+        folders += _library_folders(Path(item))
+    folders += _library_folders(data_home())
+    return [Library.open(folder) for folder in folders]
+
+
+def _library_folders(root: Path) -> list[Path]:
+    if (root / LIBRARY_FILE).is_file():
+        return [root]
+    return sorted(path.parent for path in root.glob(f"*/{LIBRARY_FILE}"))
+
+
+def find_multiplier(
+    libraries: Sequence[Library],
+    *,
+    name: str,
+    lut_sha256: str,
+    library: str | None = None,
+    netlist_sha256: str | None = None,
+    where: str,
+) -> Found:
+    """Find the multiplier that a reference means.
+
+    With ``library`` given, the entry of that library and name is meant and its hashes must
+    match. Otherwise the LUT hash decides, since names do not identify a function: earlier
+    libraries first, in each the entry with the same name first, then name order.
+
+    Parameters
+    ----------
+    libraries
+        Where to look; the default library first.
+    name, lut_sha256, library, netlist_sha256
+        The reference, as in ``ops.json``.
+    where
+        Place of the reference, starts every message.
+
+    Raises
+    ------
+    InputError
+        If nothing matches.
+    """
+    if library is not None:
+        return _find_named(libraries, name, library, lut_sha256, netlist_sha256, where)
+    same_name: list[Found] = []
+    for candidate in libraries:
+        entries = sorted(candidate.entries.values(), key=lambda e: (e.name != name, e.name))
+        for entry in entries:
+            if entry.lut_sha256 == lut_sha256 and netlist_sha256 in (None, entry.netlist_sha256):
+                return Found(candidate, entry)
+            if entry.name == name:
+                same_name.append(Found(candidate, entry))
+    for found in same_name:
+        _check_hashes(found, lut_sha256, netlist_sha256, where)
+    raise InputError(
+        f"{where}: no library has a multiplier with LUT hash {lut_sha256} ({name});"
+        f" searched {_names(libraries)}"
+    )
+
+
+def _find_named(
+    libraries: Sequence[Library],
+    name: str,
+    library: str,
+    lut_sha256: str,
+    netlist_sha256: str | None,
+    where: str,
+) -> Found:
+    for candidate in libraries:
+        if candidate.name == library:
+            if name not in candidate.entries:
+                raise InputError(f"{where}: library {library} has no multiplier {name!r}")
+            found = Found(candidate, candidate.entry(name))
+            _check_hashes(found, lut_sha256, netlist_sha256, where)
+            return found
+    raise InputError(f"{where}: library {library!r} is not one of {_names(libraries)}")
+
+
+def _check_hashes(found: Found, lut_sha256: str, netlist_sha256: str | None, where: str) -> None:
+    entry = found.entry
+    if entry.lut_sha256 != lut_sha256:
+        if found.library.has_table(entry.name):
+            check_lut_sha256(found.library.lut(entry.name), lut_sha256, where)
+        raise InputError(f"{where}: LUT hash must be {entry.lut_sha256}, not {lut_sha256}")
+    if netlist_sha256 not in (None, entry.netlist_sha256):
+        raise InputError(
+            f"{where}: netlist hash must be {entry.netlist_sha256}, not {netlist_sha256}"
+        )
+
+
+def _names(libraries: Iterable[Library]) -> str:
+    return ", ".join(library.name for library in libraries) or "no library"
