@@ -1,0 +1,1 @@
+"""Amaranth generator of the MAC array, its synthesis reports and the command line."""

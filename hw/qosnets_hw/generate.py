@@ -1,0 +1,172 @@
+"""``generate``: from ``ops.json`` and netlists to Verilog and a manifest."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from qosnets.errors import InputError
+from qosnets.library import Library, find_multiplier
+from qosnets.lut import Lut, check_lut_sha256
+from qosnets.ops import ModeRealisation, Multiplier, OpsFile
+from qosnets_library.netlist import netlist_lut
+
+from .bank import BankMember
+from .config import DEFAULT_K_MAX, DEFAULT_PSUM_DEPTH, ArrayConfig
+from .emit import emit_verilog
+from .modules import build_modules
+from .ports import describe_ports
+
+__all__ = ["MANIFEST_SCHEMA", "Design", "generate"]
+
+MANIFEST_SCHEMA = "qosnets-design/1"
+
+
+@dataclass(frozen=True)
+class Design:
+    """A generated design: its files by relative path, and the manifest without their listing."""
+
+    files: dict[str, bytes]
+    manifest: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Member:
+    """A multiplier with its proven netlist."""
+
+    multiplier: Multiplier
+    module_name: str
+    library: str
+    netlist: str
+    netlist_sha256: str
+    lut: Lut
+
+
+def generate(
+    file: OpsFile,
+    libraries: Sequence[Library],
+    *,
+    rows: int = 8,
+    cols: int = 8,
+    k_max: int = DEFAULT_K_MAX,
+    psum_depth: int = DEFAULT_PSUM_DEPTH,
+) -> Design:
+    """Generate the array for ``file``.
+
+    Every netlist is evaluated for all 65 536 operand pairs and must have the LUT that
+    ``ops.json`` names.
+
+    Parameters
+    ----------
+    file
+        The operating points.
+    libraries
+        Where to find the multipliers; the default library first.
+    rows, cols
+        Size of the array.
+    k_max
+        Largest reduction, where ``ops.json`` has no geometry.
+    psum_depth
+        Largest number of output positions in a job.
+
+    Raises
+    ------
+    InputError
+        If a multiplier cannot be found or proven, or a parameter is out of range.
+    """
+    members = [_find(file, libraries, code) for code in range(len(file.ops.multipliers))]
+    config = ArrayConfig.from_ops(
+        file.ops,
+        [member.lut for member in members],
+        rows=rows,
+        cols=cols,
+        k_max=k_max,
+        psum_depth=psum_depth,
+    )
+    bank_members = [
+        BankMember(member.module_name, member.multiplier.activation_port) for member in members
+    ]
+    modules = build_modules(config, bank_members)
+    verilog = emit_verilog(modules, keep_hierarchy=["operand_gate"])
+
+    files = {f"rtl/{m.module_name}.v": _module(m).encode() for m in members}
+    files |= {f"rtl/{name}.v": text.encode() for name, text in verilog.items()}
+    files["rtl/files.f"] = "".join(f"{name.removeprefix('rtl/')}\n" for name in files).encode()
+    files |= {f"lut/{member.module_name}.npy": _npy(member.lut) for member in members}
+    return Design(files, _manifest(file, config, members, modules))
+
+
+def _find(file: OpsFile, libraries: Sequence[Library], code: int) -> _Member:
+    multiplier = file.ops.multipliers[code]
+    where = f"{file.path}: multipliers[{code}]"
+    if isinstance(multiplier.realisation, ModeRealisation):
+        raise InputError(f"{where}.realisation: 'mode' cannot be generated, only 'netlist' can")
+    found = find_multiplier(
+        libraries,
+        name=multiplier.name,
+        lut_sha256=multiplier.lut_sha256,
+        library=multiplier.library,
+        netlist_sha256=multiplier.netlist_sha256,
+        where=where,
+    )
+    netlist = found.library.netlist(found.entry.name)
+    lut = netlist_lut(netlist)
+    check_lut_sha256(lut, multiplier.lut_sha256, where)
+    assert found.entry.netlist_sha256 is not None  # checked by Library.netlist
+    return _Member(
+        multiplier,
+        f"mul{code}_{multiplier.name.replace('.', '_')}",
+        found.library.name,
+        netlist,
+        found.entry.netlist_sha256,
+        lut,
+    )
+
+
+def _module(member: _Member) -> str:
+    """Return the netlist under the module name it has in the bank."""
+    return member.netlist.replace("module multiplier(", f"module {member.module_name}(", 1)
+
+
+def _npy(lut: Lut) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, lut)
+    return buffer.getvalue()
+
+
+def _manifest(
+    file: OpsFile, config: ArrayConfig, members: Sequence[_Member], modules: Sequence[Any]
+) -> dict[str, Any]:
+    bank, top = modules[1], modules[-1]
+    return {
+        "schema": MANIFEST_SCHEMA,
+        "ops_sha256": file.sha256,
+        "rows": config.rows,
+        "cols": config.cols,
+        "k_max": config.k_max,
+        "psum_depth": config.psum_depth,
+        "n_layers": config.n_layers,
+        "n_points": config.n_points,
+        "n_tiles": config.n_tiles,
+        "psum_width": config.psum_width,
+        "array_latency": config.array_latency,
+        "sources": [
+            *(f"rtl/{member.module_name}.v" for member in members),
+            *(f"rtl/{module.module_name}.v" for module in modules),
+        ],
+        "multipliers": [
+            {
+                "name": member.multiplier.name,
+                "module": member.module_name,
+                "library": member.library,
+                "lut_sha256": member.multiplier.lut_sha256,
+                "netlist_sha256": member.netlist_sha256,
+                "activation_port": member.multiplier.activation_port.value,
+                "lut": f"lut/{member.module_name}.npy",
+            }
+            for member in members
+        ],
+        "bank": {"module": bank.module_name, "ports": describe_ports(bank)},
+        "top": {"module": top.module_name, "ports": describe_ports(top)},
+    }

@@ -1,0 +1,69 @@
+"""The systolic grid: edge, columns and the alignment of their sums."""
+
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from .block import Block
+from .column import Column, SumColumn
+from .config import ArrayConfig
+from .edge import Edge, delayed
+from .layouts import sums_layout
+
+__all__ = ["Grid"]
+
+
+class Grid(wiring.Component):
+    """Σ_k M(x_k, w_k) of a row tile for all columns, and Σ_k x_k, for every activation beat.
+
+    Takes a beat each cycle; its sums come :attr:`ArrayConfig.array_latency` cycles later.
+
+    Parameters
+    ----------
+    config : :class:`ArrayConfig`
+    edge : :class:`Edge`
+    column : :class:`Column`
+    sum_column : :class:`SumColumn`
+
+    Members
+    -------
+    The inputs of :class:`Edge`, and ``sums``, ``Out(sums_layout(config, column=True))``.
+    """
+
+    module_name = "grid"
+    INPUTS = ("activation_beat", "select", "active_rows", "swap", "weight_beat", "shift")
+
+    def __init__(self, *, config: ArrayConfig, edge: Edge, column: Column, sum_column: SumColumn):
+        self._cols = config.cols
+        self._edge, self._column, self._sum_column = edge, column, sum_column
+        inputs = {name: In(getattr(edge, name).shape()) for name in self.INPUTS}
+        super().__init__(inputs | {"sums": Out(sums_layout(config, column=True))})
+
+    def elaborate(self, platform):
+        """Return the columns side by side."""
+        m = Module()
+        m.submodules.edge = edge = Block(self._edge)
+        m.d.comb += [getattr(edge, name).eq(getattr(self, name)) for name in self.INPUTS]
+        activation, control = edge.activation, edge.control
+        for col in range(self._cols):
+            last_activation, last_control = activation, control
+            m.submodules[f"column_{col}"] = column = Block(self._column)
+            m.d.comb += [
+                column.activation_in.eq(activation),
+                column.control_in.eq(control),
+                column.weight.eq(edge.weight[col]),
+            ]
+            aligned = delayed(m, column.psum, self._cols - 1 - col, f"psum_{col}")
+            m.d.comb += self.sums.products[col].eq(aligned)
+            activation, control = column.activation_out, column.control_out
+
+        m.submodules.sum_column = sum_column = Block(self._sum_column)
+        m.d.comb += [
+            sum_column.activation.eq(last_activation),
+            self.sums.activations.eq(sum_column.total),
+        ]
+        m.d.comb += [
+            sum_column.active[row].eq(control_of_row.active)
+            for row, control_of_row in enumerate(last_control)
+        ]
+        return m

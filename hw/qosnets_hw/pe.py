@@ -1,0 +1,100 @@
+"""The processing element of the weight-stationary array."""
+
+from amaranth.hdl import Module, Shape, Signal, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from .bank import MultiplierBank
+from .block import Block
+
+__all__ = ["ProcessingElement", "row_control_layout"]
+
+
+def row_control_layout(select: Shape) -> data.StructLayout:
+    """Return what travels along a row beside the activation."""
+    return data.StructLayout(
+        {
+            "select": select,
+            "active": 1,  # the row takes part in this tile
+            "swap": 1,  # from the next cycle on, multiply by the weight loaded last
+            "shift": 1,  # take the weight of the row above into the shadow register
+        }
+    )
+
+
+class ProcessingElement(wiring.Component):
+    """Multiplies the activation passing by with its weight and adds to the sum from above.
+
+    The activation and its controls leave to the right after one cycle. The product is registered
+    before the addition, so that a slow multiplier does not share a path with the adder: a sum
+    leaves two cycles after its activation came in. Two weight registers let the next tile load
+    while this one computes; ``swap`` may come with the last activation of a tile.
+
+    Parameters
+    ----------
+    bank : :class:`MultiplierBank`
+    psum_shape : unsigned :class:`Shape`
+        Shape of the sums in the column.
+
+    Members
+    -------
+    activation_in : ``In(8)``
+    control_in : ``In(row_control_layout(...))``
+    activation_out : ``Out(8)``
+    control_out : ``Out(row_control_layout(...))``
+    weight_in : ``In(8)``
+        Shadow register of the row above, or the weight being loaded.
+    weight_out : ``Out(8)``
+        Shadow register.
+    psum_in, psum_out : ``In(psum_shape)``, ``Out(psum_shape)``
+    """
+
+    module_name = "processing_element"
+
+    def __init__(self, *, bank: MultiplierBank, psum_shape: Shape):
+        self._bank = bank
+        control = row_control_layout(bank.select.shape())
+        super().__init__(
+            {
+                "activation_in": In(8),
+                "control_in": In(control),
+                "activation_out": Out(8),
+                "control_out": Out(control),
+                "weight_in": In(8),
+                "weight_out": Out(8),
+                "psum_in": In(psum_shape),
+                "psum_out": Out(psum_shape),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Return registers, bank and adder."""
+        m = Module()
+        m.submodules.bank = bank = Block(self._bank)
+        activation = Signal(unsigned(8), reset_less=True)
+        shadow = Signal(unsigned(8), reset_less=True)
+        weight = Signal(unsigned(8), reset_less=True)
+        product = Signal(unsigned(16), reset_less=True)
+        psum = Signal.like(self.psum_out, reset_less=True)
+
+        m.d.sync += [
+            activation.eq(self.activation_in),
+            self.control_out.eq(self.control_in),
+            product.eq(bank.product),
+            psum.eq(self.psum_in + product),
+        ]
+        with m.If(self.control_in.shift):
+            m.d.sync += shadow.eq(self.weight_in)
+        with m.If(self.control_in.swap):
+            m.d.sync += weight.eq(shadow)
+
+        m.d.comb += [
+            self.activation_out.eq(activation),
+            self.weight_out.eq(shadow),
+            self.psum_out.eq(psum),
+            bank.activation.eq(self.activation_in),
+            bank.weight.eq(weight),
+            bank.select.eq(self.control_in.select),
+            bank.active.eq(self.control_in.active),
+        ]
+        return m

@@ -1,0 +1,1 @@
+"""cocotb benches of generated designs, and the runner that builds and starts them."""
