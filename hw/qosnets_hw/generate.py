@@ -10,7 +10,7 @@ from qosnets.errors import InputError
 from qosnets.library import Library, find_multiplier
 from qosnets.lut import Lut, check_lut_sha256
 from qosnets.ops import ModeRealisation, Multiplier, OpsFile
-from qosnets_library.netlist import netlist_lut
+from qosnets_library.evaluate import netlist_lut
 
 from .bank import BankMember
 from .config import DEFAULT_K_MAX, DEFAULT_PSUM_DEPTH, ArrayConfig

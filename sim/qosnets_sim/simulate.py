@@ -1,0 +1,139 @@
+"""``sim``: the benches of a design, built, run and summed up."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+
+from qosnets.errors import InputError
+from qosnets.library import cache_home
+from qosnets.ops import OpsFile
+
+from .design import Design
+from .job import BENCH_VARIABLE, BenchJob
+from .results import SimulationResult
+from .verilator import build_model, run_model
+
+__all__ = ["ARRAY_BENCH", "BANK_BENCH", "Progress", "simulate"]
+
+Progress = Callable[[str, int, int], None]
+"""Called with a stage, the steps done and their total (0: not known yet)."""
+
+BANK_BENCH = "qosnets_sim.bank_bench"
+ARRAY_BENCH = "qosnets_sim.array_bench"
+HIERARCHICAL = ("processing_element",)
+POLL_SECONDS = 0.3
+
+
+@dataclass(frozen=True)
+class _Bench:
+    stage: str
+    top: str
+    test_module: str
+    hierarchical: Sequence[str]
+
+
+def simulate(
+    folder: Path,
+    ops: OpsFile,
+    *,
+    seed: int = 1,
+    n_images: int | None = None,
+    stalls: float = 0.0,
+    progress: Progress,
+    array_bench: str = ARRAY_BENCH,
+) -> SimulationResult:
+    """Compare a generated design with the golden model, and both with the vectors.
+
+    The multiplier bank is compared exhaustively; then the network runs on the images of the
+    vectors, or layers are drawn where there are none.
+
+    Parameters
+    ----------
+    folder
+        The design.
+    ops
+        What it was generated from.
+    seed
+        Of everything that is drawn.
+    n_images
+        Images per operating point; None: all vectors.
+    stalls
+        Share of cycles in which streams stall, 0..1.
+    progress
+        Called often.
+    array_bench
+        cocotb test module for the array.
+
+    Returns
+    -------
+    SimulationResult
+        Mismatches are reported in it, not raised.
+
+    Raises
+    ------
+    InputError
+        If design and ``ops`` do not belong together.
+    CheckError
+        If a bench cannot finish, for example because the array hangs.
+    ToolError
+        If a tool is missing or fails.
+    """
+    design = Design.open(folder)
+    design.check_made_from(ops)
+    if not 0 <= stalls < 1:
+        raise InputError(f"stalls: must be at least 0 and below 1, not {stalls}")
+    if n_images is not None and n_images < 1:
+        raise InputError(f"images: must be at least 1, not {n_images}")
+    benches = (
+        _Bench("multiplier bank", design.manifest["bank"]["module"], BANK_BENCH, ()),
+        _Bench("array", design.manifest["top"]["module"], array_bench, HIERARCHICAL),
+    )
+    cache_home().mkdir(parents=True, exist_ok=True)
+    work = Path(mkdtemp(prefix="run-", dir=cache_home()))
+    with ThreadPoolExecutor(len(benches)) as pool:
+        runs = []
+        for bench in benches:
+            (work / bench.top).mkdir()
+            job = BenchJob(
+                design=str(folder.resolve()),
+                ops=str(ops.path.resolve()),
+                seed=seed,
+                n_images=n_images,
+                stalls=stalls,
+                result=str(work / bench.top / "result.json"),
+                progress=str(work / bench.top / "progress"),
+            )
+            runs.append((bench, job, pool.submit(_run, design, bench, job)))
+        _watch([(bench.stage, Path(job.progress), run) for bench, job, run in runs], progress)
+        # Errors leave the folder with its logs behind; their messages name them.
+        bank, array = (run.result() for _, _, run in runs)
+    shutil.rmtree(work)
+    array.bank = bank.bank
+    return array
+
+
+def _run(design: Design, bench: _Bench, job: BenchJob) -> SimulationResult:
+    model = build_model(design.sources, bench.top, hierarchical=bench.hierarchical)
+    folder = Path(job.result).parent
+    job.save(folder / "job.json")
+    environment = {BENCH_VARIABLE: str(folder / "job.json")}
+    run_model(model, bench.test_module, environment=environment, folder=folder)
+    return SimulationResult.load(Path(job.result))
+
+
+def _watch(
+    runs: Sequence[tuple[str, Path, "Future[SimulationResult]"]], progress: Progress
+) -> None:
+    """Report the progress of the benches until all have ended."""
+    pending = {run for _, _, run in runs}
+    while pending:
+        _, pending = wait(pending, timeout=POLL_SECONDS)
+        for stage, path, run in runs:
+            if path.is_file():
+                done, total = map(int, path.read_text().split())
+                progress(f"Simulating {stage}", done, total)
+            elif run in pending:
+                progress(f"Building simulation of {stage}", 0, 0)
