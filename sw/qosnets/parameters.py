@@ -17,6 +17,7 @@ __all__ = [
     "LayerWeights",
     "Parameters",
     "Requantisation",
+    "check_data",
     "load_parameters",
     "load_vectors",
     "parameters_to_bytes",
@@ -158,6 +159,14 @@ def load_vectors(file: OpsFile, reference: DataFile) -> dict[str, npt.NDArray[An
                 name = f"{point.name}.{layer.name}.{field}"
                 vectors[name] = _take(tensors, where, name, dtype, shape)
     return vectors
+
+
+def check_data(file: OpsFile) -> None:
+    """Check the parameters and vectors that ``file`` refers to, raising as their loaders do."""
+    if file.ops.parameters is not None:
+        load_parameters(file, file.ops.parameters)
+    if file.ops.vectors is not None:
+        load_vectors(file, file.ops.vectors)
 
 
 def vectors_to_bytes(vectors: Tensors) -> bytes:

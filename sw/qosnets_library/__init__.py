@@ -1,0 +1,1 @@
+"""Multiplier libraries: netlist import, exhaustive evaluation, characterisation, storage."""
