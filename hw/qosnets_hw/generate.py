@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -93,6 +94,7 @@ def generate(
     files = {f"rtl/{m.module_name}.v": _module(m).encode() for m in members}
     files |= {f"rtl/{name}.v": text.encode() for name, text in verilog.items()}
     files["rtl/files.f"] = "".join(f"{name.removeprefix('rtl/')}\n" for name in files).encode()
+    files["rtl/lint.vlt"] = resources.files(__package__).joinpath("lint.vlt").read_bytes()
     files |= {f"lut/{member.module_name}.npy": _npy(member.lut) for member in members}
     return Design(files, _manifest(file, config, members, modules))
 

@@ -15,8 +15,8 @@ class BeatIssuer(wiring.Component):
 
     A swap takes place as soon as a tile is loaded and the beats of the one before are issued, at
     the earliest together with the last of these. (After a single beat it waits a cycle: the
-    accumulator needs the beats of a position two cycles apart.) Beats that complete a sum wait while
-    ``fifo_depth`` of them are under way.
+    accumulator needs the beats of a position two cycles apart.) Beats that complete a sum wait
+    while ``fifo_depth`` of them are under way.
 
     Parameters
     ----------

@@ -17,8 +17,12 @@ N_DRAWN_INFERENCES = 4
 @cocotb.test()
 async def network(dut: Any) -> None:
     """Run images with the operating point switched between consecutive ones; check every value."""
-    job = BenchJob.from_environment()
-    bench = ArrayBench(dut, job)
+    await run(ArrayBench(dut, BenchJob.from_environment()))
+
+
+async def run(bench: ArrayBench) -> None:
+    """Run ``bench`` and write its result."""
+    job = bench.job
     await bench.start()
     n_points, n_layers = len(bench.points), len(bench.ops.layers)
     n_images = len(bench.vectors["input"]) if bench.vectors else 0

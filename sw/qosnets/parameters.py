@@ -124,7 +124,7 @@ def parameters_to_bytes(parameters: Parameters, geometries: Mapping[str, Geometr
     tensors: dict[str, npt.NDArray[Any]] = {}
     for layer, weights in parameters.weights.items():
         shape = weight_shape(geometries[layer])
-        tensors[f"{layer}.weight"] = np.ascontiguousarray(weights.codes.reshape(shape))
+        tensors[f"{layer}.weight"] = weights.codes.reshape(shape)
         tensors[f"{layer}.weight_zero_point"] = weights.zero_points
     for (point, layer), values in parameters.requantisation.items():
         for field in REQUANTISATION_DTYPES:
@@ -175,7 +175,9 @@ def vectors_to_bytes(vectors: Tensors) -> bytes:
 
 
 def _to_bytes(tensors: Tensors) -> bytes:
-    return safetensors.numpy.save({name: tensors[name] for name in sorted(tensors)})
+    # safetensors writes the memory of an array as it lies there, so it must lie in C order.
+    ordered = {name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}
+    return safetensors.numpy.save(ordered)
 
 
 def _load(file: OpsFile, reference: DataFile) -> tuple[str, Tensors]:

@@ -10,10 +10,13 @@ compositions of such gates. Area is the total transistor width, in gate equivale
 
 from dataclasses import dataclass
 
-__all__ = ["CELLS", "CELLS_NAME", "OUTPUT_LOAD", "Cell", "liberty"]
+__all__ = ["ABC_SCRIPT", "CELLS", "CELLS_NAME", "OUTPUT_LOAD", "Cell", "liberty"]
 
 CELLS_NAME = "qosnets-generic-1"
 """Identifies this table; to be changed with any figure in it."""
+
+ABC_SCRIPT = "+strash;&get,-n;&fraig,-x;&put;scorr;dc2;dch,-f;map,-a"
+"""Script for Yosys's ``abc``: optimise, then map for area alone, since the cells have no delays."""
 
 
 @dataclass(frozen=True)

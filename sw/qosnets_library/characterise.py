@@ -9,14 +9,11 @@ import numpy.typing as npt
 from qosnets.library import Estimates, Metrics
 from qosnets.lut import Lut, exact_lut
 
-from .cells import CELLS, CELLS_NAME, OUTPUT_LOAD, liberty
+from .cells import ABC_SCRIPT, CELLS, CELLS_NAME, OUTPUT_LOAD, liberty
 from .gates import CELL_GATES, GateNetlist
 from .yosys import run_yosys, yosys_version
 
 __all__ = ["Cost", "error_metrics", "estimate", "estimates", "map_netlist"]
-
-# Optimise, then map for area alone (-a): the cells have no delays.
-_ABC_SCRIPT = "+strash;&get,-n;&fraig,-x;&put;scorr;dc2;dch,-f;map,-a"
 
 _N_OPERATIONS = 1 << 16
 _SEED = 1
@@ -59,7 +56,7 @@ def map_netlist(text: str) -> GateNetlist:
         "read_verilog -nodpi netlist.v",
         "simplemap",
         "opt",
-        f"abc -liberty cells.lib -script {_ABC_SCRIPT}",
+        f"abc -liberty cells.lib -script {ABC_SCRIPT}",
         "opt_clean -purge",
         "write_json mapped.json",
     )

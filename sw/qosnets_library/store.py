@@ -29,9 +29,9 @@ __all__ = [
 _SUFFIXES = (".v", ".sv")
 
 
-def all_libraries() -> list[Library]:
+def all_libraries(*, progress: Progress | None = None) -> list[Library]:
     """Return the embedded library and the libraries of the user."""
-    return [embedded_library(), *user_libraries()]
+    return [embedded_library(progress=progress), *user_libraries()]
 
 
 def import_library(

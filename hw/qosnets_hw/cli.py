@@ -1,0 +1,226 @@
+"""``qosnets-hw``: the command line, and the place where the stages are put together.
+
+Every command imports what it needs when it runs, so that help is instant and ``generate`` works
+without torch.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from qosnets.errors import QosnetsError
+
+from .cli_library import app as library_app
+from .cli_output import print_json
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="qosnets-hw",
+    help="From a trained network to verified hardware that switches between multipliers.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+ops_app = typer.Typer(help="Check ops.json files.", no_args_is_help=True)
+app.add_typer(library_app, name="library")
+app.add_typer(ops_app, name="ops")
+
+OpsPath = Annotated[Path, typer.Option("--ops", help="The ops.json.", metavar="FILE")]
+Out = Annotated[Path, typer.Option("--out", help="Output folder.", metavar="DIR")]
+Force = Annotated[bool, typer.Option("--force", help="Replace earlier output in the folder.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Rows = Annotated[int, typer.Option(help="Rows of the array, 1..64.")]
+Cols = Annotated[int, typer.Option(help="Columns of the array, 1..64.")]
+KMax = Annotated[int, typer.Option(help="Largest reduction, where ops.json has no geometry.")]
+PsumDepth = Annotated[int, typer.Option(help="Output positions that can be accumulated at once.")]
+Seed = Annotated[int, typer.Option(help="Seed of everything that is drawn.")]
+LibraryName = Annotated[
+    str, typer.Option("--library", help="Library to choose multipliers from.", metavar="NAME")
+]
+
+DEFAULT_LIBRARY = "families"
+
+
+def _version(value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        typer.echo(f"qosnets-hw {version('qosnets-hw')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options of the program itself."""
+
+
+@app.command()
+def demo(
+    out: Out,
+    force: Force = False,
+    seed: Seed = 1,
+    library: LibraryName = DEFAULT_LIBRARY,
+    json: Json = False,
+) -> None:
+    """Run the whole chain: library, search, generate, simulate, report."""
+    from .cli_demo import run_demo
+
+    run_demo(out, force=force, seed=seed, library=library, as_json=json)
+
+
+@app.command()
+def search(
+    out: Out,
+    force: Force = False,
+    seed: Seed = 1,
+    library: LibraryName = DEFAULT_LIBRARY,
+    multipliers: Annotated[int, typer.Option(help="Multipliers to choose, 1..8.")] = 4,
+    scales: Annotated[
+        str | None,
+        typer.Option(help="Error scale of each operating point, ascending.", metavar="S,S,..."),
+    ] = None,
+) -> None:
+    """Train the digits network and assign multipliers: writes ops.json with its data."""
+    from .cli_stages import run_search
+
+    run_search(
+        out, force=force, seed=seed, library=library, n_multipliers=multipliers, scales=scales
+    )
+
+
+@ops_app.command("validate")
+def ops_validate(
+    path: Annotated[Path, typer.Argument(help="The ops.json.", metavar="FILE")], json: Json = False
+) -> None:
+    """Check an ops.json and the files it refers to."""
+    from qosnets.ops import OpsFile
+    from qosnets.parameters import check_data
+
+    file = OpsFile.load(path)
+    check_data(file)
+    ops = file.ops
+    counts = {
+        "multipliers": len(ops.multipliers),
+        "layers": len(ops.layers),
+        "operating_points": len(ops.operating_points),
+    }
+    if json:
+        print_json({"valid": True, "sha256": file.sha256} | counts)
+    else:
+        summary = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in counts.items())
+        typer.echo(f"{path}: valid: {summary}")
+
+
+@ops_app.command("schema")
+def ops_schema() -> None:
+    """Print the JSON Schema of ops.json."""
+    from qosnets.ops import ops_json_schema
+
+    print_json(ops_json_schema())
+
+
+@app.command()
+def generate(
+    ops: OpsPath,
+    out: Out,
+    rows: Rows = 8,
+    cols: Cols = 8,
+    k_max: KMax = 4608,
+    psum_depth: PsumDepth = 1024,
+    force: Force = False,
+) -> None:
+    """Generate the array as Verilog, with a manifest."""
+    from qosnets.files import check_output_folder, publish
+
+    from .cli_stages import make_design
+
+    check_output_folder(out, force=force)
+    _, design = make_design(ops, rows=rows, cols=cols, k_max=k_max, psum_depth=psum_depth)
+    publish(out, design.files, force=force, manifest=design.manifest)
+    typer.echo(f"{out}: {len(design.manifest['sources'])} Verilog files, rtl/files.f lists them")
+
+
+@app.command()
+def sim(
+    ops: OpsPath,
+    rows: Rows = 8,
+    cols: Cols = 8,
+    k_max: KMax = 4608,
+    psum_depth: PsumDepth = 1024,
+    images: Annotated[
+        int | None, typer.Option(help="Images per operating point [default: all vectors].")
+    ] = None,
+    stalls: Annotated[float, typer.Option(help="Share of cycles with stalled streams.")] = 0.0,
+    seed: Seed = 1,
+    json: Json = False,
+) -> None:
+    """Generate the array and compare it in simulation with the golden model, bit by bit."""
+    from .cli_stages import make_design, run_sim
+
+    file, design = make_design(ops, rows=rows, cols=cols, k_max=k_max, psum_depth=psum_depth)
+    run_sim(file, design, n_images=images, stalls=stalls, seed=seed, as_json=json)
+
+
+@app.command()
+def report(
+    ops: OpsPath,
+    rows: Rows = 8,
+    cols: Cols = 8,
+    k_max: KMax = 4608,
+    psum_depth: PsumDepth = 1024,
+    json: Json = False,
+) -> None:
+    """Synthesise the array: area by block, multiplication power per operating point."""
+    from .cli_stages import make_design, run_report
+
+    file, design = make_design(ops, rows=rows, cols=cols, k_max=k_max, psum_depth=psum_depth)
+    run_report(file, design, as_json=json)
+
+
+@app.command()
+def doctor(json: Json = False) -> None:
+    """Show every external tool: where it is, which version, what needs it, how to get it."""
+    from dataclasses import asdict
+
+    from .cli_output import print_table
+    from .doctor import examine
+
+    tools = examine()
+    if json:
+        print_json([asdict(tool) for tool in tools])
+    else:
+        rows = [
+            (tool.name, tool.version or "", tool.found or f"missing: {tool.get}", tool.needed_by)
+            for tool in tools
+        ]
+        print_table(("tool", "version", "found", "needed by"), rows)
+    if any(tool.found is None for tool in tools):
+        raise typer.Exit(3)
+
+
+def main() -> None:
+    """Run the program; errors become one line on standard error and an exit code."""
+    try:
+        code = app(standalone_mode=False)
+    except QosnetsError as error:
+        code = _fail(str(error), error.exit_code)
+    except typer.TyperException as error:
+        code = _fail(error.format_message(), 2)
+    except (KeyboardInterrupt, typer.Abort):
+        code = _fail("interrupted", 130)
+    except BrokenPipeError:
+        # The reader of our output went away, which is its right.
+        sys.stderr.close()
+        code = 0
+    sys.exit(code or 0)
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"qosnets-hw: {' '.join(message.split())}", file=sys.stderr)
+    return code

@@ -1,0 +1,190 @@
+"""The stages of the chain as commands call them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from qosnets.errors import InputError, ToolError
+from qosnets.files import canonical_json, check_output_folder, publish, sha256
+from qosnets.library import Library, cache_home
+from qosnets.ops import OpsFile
+
+from .cli_library import load_libraries, load_library
+from .cli_output import Progress, print_json, print_table, report_progress
+
+if TYPE_CHECKING:
+    from qosnets_sim.results import SimulationResult
+
+    from .generate import Design
+
+__all__ = [
+    "SEARCH_MANIFEST",
+    "cached_folder",
+    "make_design",
+    "print_report",
+    "run_report",
+    "run_search",
+    "run_sim",
+    "search_files",
+]
+
+SEARCH_MANIFEST: Mapping[str, Any] = {"schema": "qosnets-search/1"}
+
+
+def search_files(library: Library, progress: Progress, **recipe: Any) -> dict[str, bytes]:
+    """Run the search; returns its files.
+
+    Raises
+    ------
+    ToolError
+        If torch or scikit-learn is not installed.
+    """
+    try:
+        from qosnets_search.pipeline import Recipe, search
+    except ModuleNotFoundError as error:
+        hint = "install with: pip install 'qosnets-hw[search]'"
+        raise ToolError(f"{error.name}: not found; the search needs it; {hint}") from None
+    return search(Recipe(**recipe), library, progress=progress)
+
+
+def run_search(
+    out: Path, *, force: bool, seed: int, library: str, n_multipliers: int, scales: str | None
+) -> None:
+    """Run ``search``."""
+    check_output_folder(out, force=force)
+    recipe: dict[str, Any] = {"seed": seed, "n_multipliers": n_multipliers}
+    if scales is not None:
+        recipe["scales"] = _floats(scales)
+    candidates = load_library(library)
+    with report_progress() as progress:
+        files = search_files(candidates, progress, **recipe)
+    publish(out, files, force=force, manifest=SEARCH_MANIFEST)
+    print_operating_points(OpsFile.load(out / "ops.json"))
+
+
+def _floats(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(item) for item in text.split(","))
+    except ValueError:
+        raise InputError(f"--scales: must be numbers separated by commas, not {text!r}") from None
+
+
+def print_operating_points(file: OpsFile) -> None:
+    """Print the operating points of a search and what it estimates of them."""
+    estimates = (file.ops.estimates or {})["operating_points"]
+    rows = [
+        (
+            point.name,
+            ", ".join(dict.fromkeys(file.ops.multipliers[i].name for i in point.assignment)),
+            f"{estimate['accuracy']:.2%}",
+            f"{estimate['relative_power']:.3f}",
+        )
+        for point, estimate in zip(file.ops.operating_points, estimates, strict=True)
+    ]
+    print_table(("operating point", "multipliers", "accuracy", "relative power"), rows)
+
+
+def make_design(ops: Path, **options: int) -> "tuple[OpsFile, Design]":
+    """Load and check ``ops`` with its data, and generate the array."""
+    from qosnets.parameters import check_data
+
+    from .generate import generate
+
+    file = OpsFile.load(ops)
+    check_data(file)
+    return file, generate(file, load_libraries(), **options)
+
+
+def cached_folder(design: "Design") -> Path:
+    """Return a folder of the cache that holds ``design``."""
+    listing = [canonical_json(design.manifest), *map(sha256, design.files.values())]
+    key = sha256(repr(listing).encode())[:32]
+    folder = cache_home() / "designs" / key
+    publish(folder, design.files, force=True, manifest=design.manifest)
+    return folder
+
+
+def run_sim(
+    file: OpsFile,
+    design: "Design",
+    *,
+    n_images: int | None,
+    stalls: float,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Run ``sim``; ends with exit code 1 on mismatches."""
+    with report_progress() as progress:
+        result = simulate_design(
+            cached_folder(design), file, progress, n_images=n_images, stalls=stalls, seed=seed
+        )
+    if as_json:
+        print_json(result.to_json() | {"mismatches": result.mismatches})
+    else:
+        print_simulation(result)
+    if result.mismatches:
+        raise typer.Exit(1)
+
+
+def simulate_design(
+    folder: Path, file: OpsFile, progress: Progress, **options: Any
+) -> "SimulationResult":
+    """Simulate the design in ``folder``; raises ToolError if cocotb is not installed."""
+    try:
+        from qosnets_sim.simulate import simulate
+    except ModuleNotFoundError as error:
+        hint = "install with: pip install 'qosnets-hw[sim]'"
+        raise ToolError(f"{error.name}: not found; the simulation needs it; {hint}") from None
+    return simulate(folder, file, progress=progress, **options)
+
+
+def print_simulation(result: "SimulationResult") -> None:
+    """Print what was compared and what differed."""
+    parts = [("multiplier bank", None, result.bank), ("rules", None, result.rules)]
+    parts += [(point.name, point, point.comparison) for point in result.points]
+    rows, first = [], None
+    for name, point, comparison in parts:
+        images, jobs, cycles = (
+            (str(point.images), str(point.jobs), str(point.cycles)) if point else ("", "", "")
+        )
+        if comparison is None:
+            continue
+        rows.append(
+            (name, images, jobs, cycles, str(comparison.compared), str(comparison.mismatches))
+        )
+        first = first or comparison.first_mismatch
+    print_table(("compared", "images", "jobs", "cycles", "values", "mismatches"), rows)
+    typer.echo(f"seed {result.seed}: {result.mismatches} mismatches")
+    if first:
+        typer.echo(f"first mismatch: {first}")
+
+
+def run_report(file: OpsFile, design: "Design", *, as_json: bool) -> None:
+    """Run ``report``."""
+    from .report import report
+
+    with report_progress() as progress:
+        progress("Synthesising the array", 0, 1)
+        values = report(design, file, load_libraries())
+        progress("Synthesising the array", 1, 1)
+    if as_json:
+        print_json(values)
+    else:
+        print_report(values)
+
+
+def print_report(values: Mapping[str, Any]) -> None:
+    """Print a report."""
+    rows = [
+        (name.replace("_", " "), f"{block['area_ge']:.0f}", f"{block['share']:.1%}")
+        for name, block in values["blocks"].items()
+    ]
+    rows.append(("total", f"{values['area_ge']:.0f}", ""))
+    print_table(("block", "area [GE]", "share"), rows)
+    typer.echo(f"and {values['memory_bits']} bits of memory")
+    rows = [
+        (point["name"], "-" if (p := point["relative_power"]) is None else f"{p:.3f}")
+        for point in values["operating_points"]
+    ]
+    print_table(("operating point", "relative multiplication power"), rows)

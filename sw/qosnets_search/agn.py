@@ -1,0 +1,64 @@
+"""Additive Gaussian noise (AGN): how much disturbance does each layer tolerate?
+
+After Trommer et al. [16 in the QoS-Nets paper]: the standard deviation of noise on each layer's
+output is a parameter, optimised jointly with the weights. The loss rewards noise in proportion
+to the multiplications that a layer could do inexactly.
+"""
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from .network import DigitsNetwork
+from .noise import GaussianNoise
+from .training import Batches, Progress, fit
+
+__all__ = ["noise_reward", "search_noise"]
+
+
+def noise_reward(
+    sigmas: Sequence[Tensor], n_multiplications: Sequence[int], sigma_max: float
+) -> Tensor:
+    """Return ``Σ_l c_l/C·min(|σ_l|, σ_max)`` for c_l multiplications per image in layer l."""
+    total = sum(n_multiplications)
+    shares = torch.tensor([count / total for count in n_multiplications])
+    return (shares * torch.stack(list(sigmas)).abs().clamp(max=sigma_max)).sum()
+
+
+def search_noise(
+    network: DigitsNetwork,
+    batches: Batches,
+    *,
+    sigma_init: float,
+    sigma_max: float,
+    noise_weight: float,
+    n_epochs: int,
+    lr: float,
+    generator: torch.Generator,
+    progress: Progress,
+) -> list[float]:
+    """Return the noise |σ| that each layer of a quantised network tolerates, in layer order.
+
+    Weights and noise of a copy are trained jointly on cross-entropy − ``noise_weight``·reward;
+    ``network`` itself stays as it is.
+    """
+    network = copy.deepcopy(network).train()
+    network.switch_quantisation(observing=True, quantising=True)
+    layers = [block.layer for block in network.named_blocks.values()]
+    noises = [GaussianNoise(sigma_init, generator) for _ in layers]
+    for layer, noise in zip(layers, noises, strict=True):
+        layer.noise = noise
+    sigmas = [noise.sigma for noise in noises]
+    n_multiplications = [layer.geometry.multiplications for layer in layers]
+    fit(
+        network,
+        network.parameters(),
+        batches,
+        n_epochs=n_epochs,
+        lr=lr,
+        progress=progress,
+        penalty=lambda: -noise_weight * noise_reward(sigmas, n_multiplications, sigma_max),
+    )
+    return [abs(sigma.item()) for sigma in sigmas]

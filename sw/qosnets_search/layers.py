@@ -1,0 +1,172 @@
+"""Multiplying layers of the network in training, with what surrounds them."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from qosnets.geometry import Geometry, LayerKind
+from qosnets.lut import Lut
+from torch import Tensor, nn
+
+from .lut_ops import from_columns, lut_matmul_fast, receptive_fields
+from .noise import GaussianNoise
+from .quantise import ActivationQuantiser, Affine
+
+__all__ = ["Bias", "Block", "MultiplyingLayer"]
+
+
+class MultiplyingLayer(nn.Module):
+    """Convolution or matrix product without bias.
+
+    Weights are fake-quantised while ``quantising``, over their present range. With a ``table``,
+    the forward pass goes through that multiplier while gradients stay those of the exact
+    product of the fake-quantised operands.
+
+    Parameters
+    ----------
+    input_quantiser
+        Quantiser of the layer's input.
+    in_channels, out_channels, kernel, stride, padding
+        Of a square convolution; padding is the same on all sides.
+    input_size
+        Height = width of the input, or None for a matrix product.
+    generator
+        Source of the initial weights (He et al., normal).
+    """
+
+    def __init__(
+        self,
+        input_quantiser: ActivationQuantiser,
+        in_channels: int,
+        out_channels: int,
+        *,
+        kernel: int = 1,
+        stride: int = 1,
+        padding: int = 0,
+        input_size: int | None = None,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.input_quantiser = input_quantiser
+        self.kind = LayerKind.LINEAR if input_size is None else LayerKind.CONV
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.kernel = kernel
+        self.stride = stride
+        self.padding = padding
+        self.input_size = 1 if input_size is None else input_size
+        shape: tuple[int, ...] = (out_channels, in_channels)
+        if self.kind is LayerKind.CONV:
+            shape += (kernel, kernel)
+        spread = math.sqrt(2 / math.prod(shape[1:]))
+        self.weight = nn.Parameter(spread * torch.randn(shape, generator=generator))
+        self.quantising = False
+        self.noise: GaussianNoise | None = None
+        self.table: Lut | None = None
+
+    @property
+    def weight_affine(self) -> Affine:
+        """Quantisation of the present weights."""
+        return Affine.from_range(self.weight.min(), self.weight.max())
+
+    @property
+    def weight_codes(self) -> Tensor:
+        """Codes of the present weights, uint8 ``[out_channels, K]``."""
+        return self.weight_affine.to_int(self.weight).flatten(1)
+
+    @property
+    def geometry(self) -> Geometry:
+        """The layer's geometry; the output zero point, here 0, is known to its block."""
+        return Geometry(
+            kind=self.kind,
+            in_channels=self.in_channels,
+            out_channels=self.out_channels,
+            kernel=(self.kernel, self.kernel),
+            stride=(self.stride, self.stride),
+            padding=(self.padding,) * 4,
+            dilation=(1, 1),
+            groups=1,
+            input_size=(self.input_size, self.input_size),
+            input_zero_point=int(self.input_quantiser.affine.zero_point),
+            output_zero_point=0,
+            clamp=(0, 255),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the product, ``[image, channel(, height, width)]``, with noise where attached."""
+        y = self.product(x)
+        if self.table is not None:
+            y = y + (self.approximate_product(x, self.table) - y).detach()
+        return y if self.noise is None else self.noise(y)
+
+    def product(self, x: Tensor) -> Tensor:
+        """Return the exact product with the (fake-quantised) weights."""
+        weight: Tensor = self.weight
+        if self.quantising:
+            weight = self.weight_affine.fake_quantise(weight)
+        if self.kind is LayerKind.LINEAR:
+            return F.linear(x, weight)
+        return F.conv2d(x, weight, stride=self.stride, padding=self.padding)
+
+    @torch.no_grad()
+    def approximate_product(self, x: Tensor, table: Lut) -> Tensor:
+        """Return the real value of ``ΣM(x, w) − z_x·Σw − z_w·Σx + K·z_x·z_w``."""
+        geometry, activation, weight = (
+            self.geometry,
+            self.input_quantiser.affine,
+            self.weight_affine,
+        )
+        fields = receptive_fields(activation.to_int(x), geometry)
+        codes = self.weight_codes.to(torch.int64)
+        corrections = (
+            activation.zero_point * codes.sum(1)
+            + weight.zero_point * fields.sum(1, keepdim=True)
+            - geometry.reduction * activation.zero_point * weight.zero_point
+        )
+        acc = lut_matmul_fast(fields, codes, table) - corrections
+        return from_columns((acc * (activation.scale * weight.scale)).to(torch.float32), geometry)
+
+
+class Bias(nn.Module):
+    """One constant per output channel of a matrix product, initially 0."""
+
+    def __init__(self, n_channels: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(n_channels))
+
+    def forward(self, y: Tensor) -> Tensor:
+        """Return ``y + bias``."""
+        return y + self.bias
+
+
+class Block(nn.Module):
+    """A multiplying layer, then BatchNorm and ReLU or a bias, then the output's quantiser."""
+
+    def __init__(self, layer: MultiplyingLayer, follower: nn.BatchNorm2d | Bias) -> None:
+        super().__init__()
+        self.layer = layer
+        self.follower = follower
+        self.output_quantiser = ActivationQuantiser()
+
+    @property
+    def has_relu(self) -> bool:
+        """Whether negative results become 0."""
+        return isinstance(self.follower, nn.BatchNorm2d)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the block's (fake-quantised) output."""
+        y: Tensor = self.follower(self.layer(x))
+        output: Tensor = self.output_quantiser(F.relu(y) if self.has_relu else y)
+        return output
+
+    @torch.no_grad()
+    def channel_affine(self) -> tuple[Tensor, Tensor]:
+        """Return gain and shift, float64 ``[channel]``: in evaluation, gain·product + shift."""
+        if isinstance(self.follower, Bias):
+            shift = self.follower.bias.to(torch.float64)
+            return torch.ones_like(shift), shift
+        norm = self.follower
+        assert norm.running_var is not None and norm.running_mean is not None
+        spread = torch.sqrt(norm.running_var.to(torch.float64) + norm.eps)
+        gain = norm.weight / spread
+        return gain, norm.bias - gain * norm.running_mean

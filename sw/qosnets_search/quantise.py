@@ -1,0 +1,103 @@
+"""Affine quantisation to uint8, per tensor: value = scale·(code − zero point).
+
+Weights and activations share this form, so that one scale links an accumulator to the real
+product and the accuracy thresholds of the search hold for all channels of a layer alike.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["ActivationQuantiser", "Affine"]
+
+MAX_CODE = 255
+SMALLEST_RANGE = 1e-6
+
+
+@dataclass(frozen=True)
+class Affine:
+    """Scale and zero point of a tensor, both scalar tensors: float32 and int64."""
+
+    scale: Tensor
+    zero_point: Tensor
+
+    @classmethod
+    def from_range(cls, low: Tensor, high: Tensor) -> "Affine":
+        """Return the quantisation of [low, high], widened to contain 0, which becomes a code."""
+        low, high = low.detach().clamp(max=0.0), high.detach().clamp(min=0.0)
+        scale = (high - low).clamp(min=SMALLEST_RANGE) / MAX_CODE
+        return cls(scale, torch.round(-low / scale).to(torch.int64))
+
+    def to_int(self, x: Tensor) -> Tensor:
+        """Return the codes of real values, uint8; values out of range saturate."""
+        return self._unclipped(x.detach()).clamp(0, MAX_CODE).to(torch.uint8)
+
+    def to_real(self, codes: Tensor) -> Tensor:
+        """Return the real values, float32, that codes stand for."""
+        return (codes.to(torch.int64) - self.zero_point) * self.scale
+
+    def fake_quantise(self, x: Tensor) -> Tensor:
+        """Return ``to_real(to_int(x))``; the gradient is 1 within the range, else 0."""
+        result: Tensor = _FakeQuantise.apply(x, self)  # type: ignore[no-untyped-call]
+        return result
+
+    def _unclipped(self, x: Tensor) -> Tensor:
+        return torch.round(x / self.scale) + self.zero_point
+
+
+class _FakeQuantise(torch.autograd.Function):
+    """Clipped straight-through estimator."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, affine: Affine) -> Tensor:
+        unclipped = affine._unclipped(x)
+        ctx.save_for_backward((unclipped >= 0) & (unclipped <= MAX_CODE))
+        return affine.to_real(affine.to_int(x))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (inside,) = ctx.saved_tensors
+        return gradients[0] * inside, None
+
+
+class ActivationQuantiser(nn.Module):
+    """Quantiser of an activation tensor, its range a moving average of batch minima and maxima.
+
+    While ``observing``, each batch in training mode moves the range; while ``quantising``, the
+    output is fake-quantised, otherwise it is the input.
+
+    Parameters
+    ----------
+    averaging
+        Weight of a new batch in the moving average.
+    """
+
+    low: Tensor
+    high: Tensor
+
+    def __init__(self, averaging: float = 0.01) -> None:
+        super().__init__()
+        self.averaging = averaging
+        self.observing = False
+        self.quantising = False
+        self.register_buffer("low", torch.zeros(()))
+        self.register_buffer("high", torch.zeros(()))
+
+    @property
+    def affine(self) -> Affine:
+        """The quantisation of the current range."""
+        return Affine.from_range(self.low, self.high)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Observe and fake-quantise ``x``, as far as switched on."""
+        if self.observing and self.training:
+            self._observe(x.detach())
+        return self.affine.fake_quantise(x) if self.quantising else x
+
+    def _observe(self, x: Tensor) -> None:
+        low, high = x.min(), x.max()
+        fresh = self.low == self.high  # nothing observed yet: start at the first batch
+        self.low = torch.where(fresh, low, self.low.lerp(low, self.averaging))
+        self.high = torch.where(fresh, high, self.high.lerp(high, self.averaging))

@@ -1,0 +1,30 @@
+"""Isolation and tools for all tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+from qosnets.errors import ToolError
+
+ROOT = Path(__file__).parent.parent
+
+
+def pytest_configure() -> None:
+    # A cache of the checkout's own: libraries and simulator builds survive between runs, and
+    # nothing of the user's is touched.
+    os.environ["XDG_CACHE_HOME"] = str(ROOT / "build" / "test-cache")
+    os.environ["XDG_DATA_HOME"] = str(ROOT / "build" / "test-data")
+    os.environ.pop("QOSNETS_LIBRARY_PATH", None)
+
+
+@pytest.fixture(scope="session")
+def simulator() -> None:
+    """Skip without the simulator, naming what is missing; in CI fail."""
+    from qosnets_sim.verilator import verilator_root
+
+    try:
+        verilator_root()
+    except ToolError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))

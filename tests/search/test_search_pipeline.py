@@ -1,0 +1,262 @@
+"""The search end to end, with a tiny recipe and a synthetic library without an exact multiplier."""
+
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from qosnets import golden
+from qosnets.errors import InputError
+from qosnets.files import sha256
+from qosnets.library import Library
+from qosnets.lut import ActivationPort, Lut, lut_sha256
+from qosnets.ops import OpsFile
+from qosnets.parameters import Parameters, load_parameters, load_vectors
+from qosnets_search.candidates import load_candidates
+from qosnets_search.data import load_split
+from qosnets_search.pipeline import Recipe, search
+
+TINY = Recipe(
+    scales=(0.2, 1.0),
+    n_multipliers=3,
+    n_vector_images=500,
+    float_epochs=2,
+    quantised_epochs=1,
+    noise_epochs=1,
+    tuning_epochs=1,
+)
+
+CODES = np.arange(256, dtype=np.uint16)
+LUTS: dict[str, Lut] = {
+    f"drop_{a}_{b}": np.outer(CODES >> a << a, CODES >> b << b)
+    for a, b in ((0, 1), (1, 2), (3, 1), (2, 4), (5, 3))
+}
+"""Products without the a and b lowest bits of their operands: cheaper, the more bits go."""
+
+
+def write_library(
+    folder: Path, change: Callable[[list[dict[str, Any]]], None] = lambda entries: None
+) -> Library:
+    """Write a library of :data:`LUTS`; ``change`` may edit its entries."""
+    folder.mkdir()
+    entries = []
+    for name, lut in LUTS.items():
+        netlist = f"// {name}\n".encode()
+        (folder / f"{name}.v").write_bytes(netlist)
+        np.save(folder / f"{name}.npy", lut)
+        metrics = {"mae": 0, "wce": 0, "mse": 0, "error_probability": 0, "mre": 0}
+        dropped = sum(map(int, name.split("_")[1:]))
+        entries.append(
+            {
+                "name": name,
+                "realisation": "netlist",
+                "lut_sha256": lut_sha256(lut),
+                "netlist_sha256": sha256(netlist),
+                "origin": "synthetic",
+                "metrics": metrics | {"error_mean": 0, "error_std": 0, "max_product": 65025},
+                "estimates": {
+                    "area_ge": 1,
+                    "switched_capacitance": 1,
+                    "relative_power": 1 - dropped / 10,
+                    "engine": "none",
+                    "cells": "none",
+                    "distribution": "none",
+                },
+            }
+        )
+    change(entries)
+    data = {"schema": "qosnets-library/1", "name": "synthetic", "entries": entries}
+    (folder / "library.json").write_text(json.dumps(data))
+    return Library.open(folder)
+
+
+def global_state() -> tuple[Any, ...]:
+    """Return what a search must leave as it was."""
+    return (
+        torch.get_rng_state().tolist(),
+        random.getstate(),
+        repr(np.random.get_state(legacy=False)),
+        torch.get_num_threads(),
+        torch.are_deterministic_algorithms_enabled(),
+    )
+
+
+class Found:
+    """A finished search, written to disk and read back through the contract."""
+
+    def __init__(self, folder: Path) -> None:
+        self.library = write_library(folder / "library")
+        self.progress: list[tuple[str, int, int]] = []
+        self.state_before = global_state()
+        self.files = search(
+            TINY, self.library, progress=lambda *report: self.progress.append(report)
+        )
+        self.state_after = global_state()
+        for name, content in self.files.items():
+            (folder / name).write_bytes(content)
+        self.file = OpsFile.load(folder / "ops.json")
+        self.ops = self.file.ops
+        assert self.ops.parameters is not None and self.ops.vectors is not None
+        self.parameters = load_parameters(self.file, self.ops.parameters)
+        self.vectors = load_vectors(self.file, self.ops.vectors)
+        self.luts = [self.library.lut(multiplier.name) for multiplier in self.ops.multipliers]
+
+    def mismatches(self, point: int, parameters: Parameters, luts: list[Lut]) -> list[str]:
+        """Return the tensors in which the golden model differs from the vectors."""
+        traces = golden.infer(self.ops, parameters, luts, point, self.vectors["input"])
+        name = self.ops.operating_points[point].name
+        return [
+            f"{layer}.{field}"
+            for layer, trace in traces.items()
+            for field in ("acc", "out")
+            if not np.array_equal(getattr(trace, field), self.vectors[f"{name}.{layer}.{field}"])
+        ]
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
+    return Found(tmp_path_factory.mktemp("search"))
+
+
+def test_golden_model_agrees_in_every_bit(found: Found) -> None:
+    for point in range(2):
+        assert found.mismatches(point, found.parameters, found.luts) == []
+
+
+def test_comparison_notices_one_changed_entry_and_one_changed_bias(found: Found) -> None:
+    # The kernel's centre sees every pixel.
+    x, w = found.vectors["input"].max(), found.parameters.weights["conv1"].codes[0, 4]
+    select = found.ops.operating_points[0].assignment[0]
+    port = found.ops.multipliers[select].activation_port
+    luts = [lut.copy() for lut in found.luts]
+    luts[select][(x, w) if port is ActivationPort.A else (w, x)] += 1
+    assert "conv1.acc" in found.mismatches(0, found.parameters, luts)
+
+    key = ("o2", "conv2")
+    values = found.parameters.requantisation[key]
+    bias = values.bias.copy()
+    bias[3] += 1
+    changed = dict(found.parameters.requantisation) | {key: replace(values, bias=bias)}
+    parameters = Parameters(found.parameters.weights, changed)
+    assert "conv2.acc" in found.mismatches(1, parameters, found.luts)
+    assert found.mismatches(0, parameters, found.luts) == []
+
+
+def test_same_recipe_gives_the_same_bytes_in_a_fresh_process(found: Found) -> None:
+    code = (
+        "import sys; from pathlib import Path; from qosnets.files import sha256\n"
+        "from qosnets.library import Library\n"
+        "from qosnets_search.pipeline import Recipe, search\n"
+        f"files = search({TINY!r}, Library.open(Path(sys.argv[1])), progress=lambda *_: None)\n"
+        "print(*(sha256(files[name]) for name in sorted(files)))\n"
+    )
+    command = [sys.executable, "-c", code, str(found.library.folder)]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert output.split() == [sha256(found.files[name]) for name in sorted(found.files)]
+
+
+def test_search_leaves_the_global_state_as_it_was(found: Found) -> None:
+    assert found.state_after == found.state_before
+
+
+def test_points_share_everything_but_their_requantisation(found: Found) -> None:
+    assert [point.name for point in found.ops.operating_points] == ["o1", "o2"]
+    assert [layer.name for layer in found.ops.layers] == ["conv1", "conv2", "conv3", "classifier"]
+    assert 2 <= len(found.ops.multipliers) <= TINY.n_multipliers
+    powers = [
+        found.library.entry(multiplier.name).estimates.relative_power  # type: ignore[union-attr]
+        for multiplier in found.ops.multipliers
+    ]
+    assert powers == sorted(powers, reverse=True)
+    first, second = (found.parameters.requantisation[name, "conv3"].bias for name in ("o1", "o2"))
+    assert not np.array_equal(first, second)
+
+
+def test_estimates_are_what_the_vectors_and_the_library_say(found: Found) -> None:
+    estimates = found.ops.estimates
+    assert estimates is not None
+    labels = load_split().test_labels.numpy()
+    geometries = [layer.geometry for layer in found.ops.layers if layer.geometry is not None]
+    counts = np.array([geometry.multiplications for geometry in geometries])
+    assert counts.tolist() == [4608, 18432, 36864, 640]
+    for point, figures in zip(
+        found.ops.operating_points, estimates["operating_points"], strict=True
+    ):
+        logits = found.vectors[f"{point.name}.classifier.out"]
+        assert figures["accuracy"] == (logits.argmax(axis=1) == labels).mean()
+        names = [found.ops.multipliers[select].name for select in point.assignment]
+        power = [1 - sum(map(int, name.split("_")[1:])) / 10 for name in names]
+        assert figures["relative_power"] == pytest.approx(counts @ power / counts.sum())
+    assert min(estimates["float_accuracy"], estimates["baseline_accuracy"]) > 0.8
+    for figures in estimates["layers"]:
+        assert figures["sigma_threshold"] > 0
+
+
+def test_network_fits_the_cycle_budget_of_an_8x8_array(found: Found) -> None:
+    cycles = 0
+    for layer in found.ops.layers:
+        geometry = layer.geometry
+        assert geometry is not None
+        tiles = -(-geometry.reduction // 8) * -(-geometry.outputs_per_group // 8)
+        cycles += tiles * max(geometry.positions, 9) + 40
+    assert cycles <= 1400
+
+
+def test_progress_of_every_stage_reaches_its_total(found: Found) -> None:
+    last = {stage: (done, total) for stage, done, total in found.progress}
+    assert list(last) == [
+        "float training",
+        "range observation",
+        "quantisation-aware training",
+        "sensitivity search",
+        "evaluation of operating point 1",
+        "tuning of operating point 1",
+        "evaluation of operating point 2",
+        "tuning of operating point 2",
+    ]
+    assert all(done == total for done, total in last.values())
+
+
+def test_tables_are_no_candidates_and_a_netlist_is_one_once(tmp_path: Path) -> None:
+    def change(entries: list[dict[str, Any]]) -> None:
+        entries[0] |= {"realisation": "table", "netlist_sha256": None, "estimates": None}
+        entries[3]["netlist_sha256"] = entries[1]["netlist_sha256"]
+
+    offered = load_candidates(write_library(tmp_path / "library", change))
+    assert [candidate.entry.name for candidate in offered] == ["drop_1_2", "drop_3_1", "drop_5_3"]
+
+
+def test_library_without_estimates_or_netlists_is_refused(tmp_path: Path) -> None:
+    library = write_library(tmp_path / "a", lambda entries: entries[2].update(estimates=None))
+    with pytest.raises(InputError, match=r"^library synthetic: drop_3_1\.estimates: is missing$"):
+        load_candidates(library)
+    library = write_library(tmp_path / "b", lambda entries: entries.clear())
+    message = r"^library synthetic: must have a multiplier with a netlist, has none$"
+    with pytest.raises(InputError, match=message):
+        search(TINY, library, progress=lambda stage, done, total: None)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"n_multipliers": 9}, "recipe: n_multipliers: must be 1..8, not 9"),
+        ({"seed": -1}, "recipe: seed: must be 0..2147483647, not -1"),
+        ({"n_vector_images": 501}, "recipe: n_vector_images: must be 1..500, not 501"),
+        ({"tuning_epochs": 0}, "recipe: tuning_epochs: must be 1..1000, not 0"),
+        ({"noise_lr": float("nan")}, "recipe: noise_lr: must be a positive number, not nan"),
+        ({"scales": ()}, "recipe: scales: must have at least 1 entry, not 0"),
+        ({"scales": (1.0, 0.5)}, "recipe: scales[1]: must exceed 1.0, not 0.5"),
+        ({"scales": (0.0,)}, "recipe: scales[0]: must be a positive number, not 0.0"),
+    ],
+)
+def test_recipe_out_of_range_is_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError) as error:
+        Recipe(**values)
+    assert str(error.value) == message

@@ -1,0 +1,31 @@
+import pytest
+from designs import make_design, minimal_ops, run, write_ops
+
+SIZES = [(1, 1, 1), (3, 5, 2), (16, 4, 5), (8, 8, 8)]
+
+
+@pytest.mark.usefixtures("simulator")
+@pytest.mark.parametrize(("rows", "cols", "n"), SIZES)
+def test_minimal_ops_simulates_without_mismatch(tmp_path, rows, cols, n):
+    file = write_ops(tmp_path, minimal_ops(n))
+    folder = make_design(tmp_path / "design", file, rows=rows, cols=cols)
+    result = run(folder, file, stalls=0.3)
+    assert result.mismatches == 0, result
+    assert result.bank is not None
+    assert result.bank.compared == n * (65_536 + 5)
+    assert result.rules is not None
+    assert result.rules.compared > 10
+    assert [point.jobs >= 12 for point in result.points] == [True] * 3
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("simulator")
+@pytest.mark.parametrize("n", [1, 2, 5, 8])
+@pytest.mark.parametrize(("rows", "cols"), [(1, 1), (3, 5), (16, 4), (8, 8), (1, 9), (9, 1)])
+@pytest.mark.parametrize("stalls", [0.0, 0.5, 0.9])
+def test_every_size_with_every_number_of_multipliers(tmp_path, rows, cols, n, stalls):
+    file = write_ops(tmp_path, minimal_ops(n))
+    folder = make_design(tmp_path / "design", file, rows=rows, cols=cols)
+    for seed in (1, 2, 3):
+        result = run(folder, file, stalls=stalls, seed=seed)
+        assert result.mismatches == 0, result
