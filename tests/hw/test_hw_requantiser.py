@@ -8,37 +8,44 @@ from qosnets.golden import requantise
 from qosnets.parameters import Requantisation
 from qosnets_hw.requantiser import Requantiser
 
-N = 300
+N = 800
 PRODUCTS_WIDTH, ACTIVATIONS_WIDTH = 32, 20
 INT32 = np.iinfo(np.int32)
 
 
-def extremes_and_random(rng, low, high, n, extremes):
-    values = rng.integers(low, high + 1, n)
-    chosen = rng.random(n) < 0.3
-    values[chosen] = rng.choice(extremes, chosen.sum())
-    return values
+def mixed(rng, low, high, extremes):
+    """Return values of all sizes in ``low..high``, a third of them extreme."""
+    values = rng.integers(low, high + 1, N) >> rng.integers(0, 32, N)
+    return np.where(rng.random(N) < 0.3, rng.choice(extremes, N), np.maximum(values, low))
 
 
-def stimulus(rng: np.random.Generator) -> dict[str, np.ndarray]:
-    sign = rng.choice([-1, 1], N)
-    mult = sign * extremes_and_random(rng, 2**14, 2**15 - 1, N, [2**14, 2**15 - 1])
-    mult[rng.random(N) < 0.1] = 0
-    mult[rng.random(N) < 0.1] = -(2**15)
-    return {
-        "products": extremes_and_random(rng, 0, 2**PRODUCTS_WIDTH - 1, N, [0, 2**32 - 1, 2**31])
-        >> rng.integers(0, 32, N),
-        "activations": extremes_and_random(
-            rng, 0, 2**ACTIVATIONS_WIDTH - 1, N, [0, 2**ACTIVATIONS_WIDTH - 1]
-        )
-        >> rng.integers(0, 20, N),
-        "bias": extremes_and_random(rng, INT32.min, INT32.max, N, [INT32.min, INT32.max, 0, -1])
-        >> rng.integers(0, 32, N),
-        "weight_zero_point": extremes_and_random(rng, 0, 255, N, [0, 255]),
-        "mult": mult,
-        "shift": extremes_and_random(rng, 1, 47, N, [1, 2, 47]),
-        "offset": extremes_and_random(rng, -(2**15), 2**15 - 1, N, [-(2**15), 2**15 - 1, 0, 128]),
+def stimulus() -> dict[str, np.ndarray]:
+    """Return inputs: one half random and extreme, one half with sums that the clamp lets pass."""
+    rng = np.random.default_rng(1)
+    products_max, activations_max = 2**PRODUCTS_WIDTH - 1, 2**ACTIVATIONS_WIDTH - 1
+    x = {
+        "products": mixed(rng, 0, products_max, [0, products_max, 2**31]),
+        "activations": mixed(rng, 0, activations_max, [0, activations_max]),
+        "bias": mixed(rng, INT32.min, INT32.max, [INT32.min, INT32.max, 0, -1]),
+        "weight_zero_point": mixed(rng, 0, 255, [0, 255]),
+        "mult": rng.choice([-1, 1], N) * mixed(rng, 2**14, 2**15 - 1, [2**14, 2**15 - 1]),
+        "shift": mixed(rng, 1, 47, [1, 2, 47]),
+        "offset": mixed(rng, -(2**15), 2**15 - 1, [-(2**15), 2**15 - 1, 0, 128]),
     }
+    x["mult"][::16], x["mult"][1::16] = 0, -(2**15)
+    # Half the accumulators are chosen for a code near the clamp, by a bias that may wrap.
+    near = np.arange(N) % 2 == 1
+    x["shift"][near] = rng.integers(15, 44, near.sum())
+    x["offset"][near] = rng.integers(-20, 280, near.sum())
+    scaled = rng.uniform(-300, 300, N) * 2.0 ** x["shift"]
+    target = np.rint(scaled / np.where(near, x["mult"], 1)).clip(INT32.min, INT32.max)
+    ties = np.arange(N) % 8 == 3
+    x["mult"][ties] = 2**14
+    odd = 2 * rng.integers(-100, 100, N) + 1
+    target = np.where(ties, odd << np.maximum(x["shift"] - 15, 0), target.astype(np.int64))
+    without = x["products"] - x["weight_zero_point"] * x["activations"]
+    x["bias"] = np.where(near, (target - without).astype(np.int32), x["bias"])
+    return x
 
 
 def reference(x: dict[str, np.ndarray], clamp: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -103,7 +110,7 @@ RANDOM = np.random.default_rng(3).random(100_000) < 0.6
     ids=["full rate", "random stalls", "one of three", "one code"],
 )
 def test_requantiser_equals_golden_model(clamp, enables):
-    x = stimulus(np.random.default_rng(1))
+    x = stimulus()
     expected_acc, expected_out = reference(x, clamp)
     acc, out = rtl(x, clamp, enables)
     assert acc == expected_acc.tolist()
@@ -111,12 +118,12 @@ def test_requantiser_equals_golden_model(clamp, enables):
 
 
 def test_the_stimulus_reaches_every_case():
-    x = stimulus(np.random.default_rng(1))
+    x = stimulus()
     acc, out = reference(x, (0, 255))
     exact = x["products"] - x["weight_zero_point"] * x["activations"] + x["bias"]
     assert (acc != exact).any()  # wraps
-    assert set(x["shift"]) >= {1, 2, 47}
-    assert {0, -(2**15), 2**14, -(2**14)} <= set(x["mult"])
-    assert 0 in out and 255 in out and len(set(out.tolist())) > 50
+    assert set(x["shift"].tolist()) >= {1, 2, 47}
+    assert {0, -(2**15), 2**14, -(2**14)} <= set(x["mult"].tolist())
+    assert {0, 255} <= set(out.tolist()) and len(set(out.tolist())) > 150
     ties = (acc.astype(np.int64) * x["mult"]) % (1 << x["shift"]) == 1 << (x["shift"] - 1)
-    assert ties.any()
+    assert {-1, 1} <= set(np.sign(acc[ties]).tolist())
