@@ -13,7 +13,7 @@ __all__ = ["Column", "SumColumn"]
 class Column(wiring.Component):
     """A column of processing elements: ``psum`` = Σ over the rows of M(activation, weight).
 
-    Row r must get its activation r cycles after row 0. The sum leaves ``rows + 1`` cycles after
+    Row r must get its activation r cycles after row 0. The sum leaves ``rows + 2`` cycles after
     the activation of row 0 came in. A weight beat enters at the top while ``shift`` is set in the
     rows; after ``rows`` beats, the last of them is in row 0.
 
@@ -70,7 +70,7 @@ class Column(wiring.Component):
 class SumColumn(wiring.Component):
     """The exact side sum: ``total`` = Σ over the active rows of the activations.
 
-    Timing as in :class:`Column`, so it stands beside the last column and needs no alignment.
+    A cycle faster than :class:`Column`: fed from what leaves the last column, it is aligned.
 
     Parameters
     ----------

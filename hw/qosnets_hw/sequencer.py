@@ -38,7 +38,8 @@ class Sequencer(wiring.Component):
     layer_writes : ``In(stream.Signature(layer_write_layout))``
         Accepted between jobs.
     jobs : ``In(stream.Signature(job_layout))``
-        A job with an unknown layer, no positions or too many is dropped and sets ``error``.
+        A job of a layer that is unknown or has no entry yet, with no positions or too many, is
+        dropped and sets ``error``.
     weight_valid, weight_ready, activation_valid, activation_ready
         Handshakes of the weight and activation streams.
     point : ``In``
@@ -141,6 +142,8 @@ class Sequencer(wiring.Component):
             (offered.layer < config.n_layers)
             & (offered.positions > 0)
             & (offered.positions <= config.psum_depth)
+            & (read.data.k_tiles > 0)
+            & (read.data.n_tiles > 0)
         )
         m.d.comb += [
             self.boundary.eq(~in_inference),

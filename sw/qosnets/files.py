@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import math
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -74,11 +76,14 @@ def parse_json(data: bytes, where: str) -> Any:
             raise InputError(f"{where}: key {shorten(twice)} appears twice in one object")
         return result
 
-    def finite(name: str) -> Any:
+    def refuse(name: str) -> Any:
         raise InputError(f"{where}: numbers must be finite, not {name}")
 
+    def finite(text: str) -> float:
+        return number if math.isfinite(number := float(text)) else refuse(text)
+
     try:
-        return json.loads(data, object_pairs_hook=unique, parse_constant=finite)
+        return json.loads(data, object_pairs_hook=unique, parse_constant=refuse, parse_float=finite)
     except json.JSONDecodeError as error:
         raise InputError(
             f"{where}: must be JSON: {error.msg} at line {error.lineno}, column {error.colno}"
@@ -138,14 +143,12 @@ def publish(
         not list, or if the folder cannot be written.
     """
     for name in files:
-        parts = PurePosixPath(name).parts
-        if PurePosixPath(name).is_absolute() or ".." in parts or name == MANIFEST or not parts:
+        if not _is_inside(name) or name == MANIFEST:
             raise ValueError(f"output name must be a relative path below the folder, not {name!r}")
     check_output_folder(folder, force=force)
     previous = _previous_files(folder)
     for name in [*files, *([] if previous else [MANIFEST])]:
-        if name not in previous and (folder / name).exists():
-            raise InputError(f"{folder / name}: was not written by this tool and is not replaced")
+        _check_replaceable(folder, name, previous)
     created = not folder.exists()
     staging = folder / _STAGING
     listing = dict(manifest) | {"files": {name: sha256(files[name]) for name in sorted(files)}}
@@ -155,19 +158,31 @@ def publish(
         for name, data in [*files.items(), (MANIFEST, canonical_json(listing))]:
             (staging / name).parent.mkdir(parents=True, exist_ok=True)
             (staging / name).write_bytes(data)
+        for name in files:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        for name in [*files, MANIFEST]:
+            (staging / name).replace(folder / name)
         for name in previous - files.keys():
             (folder / name).unlink(missing_ok=True)
-        for name in [*files, MANIFEST]:
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (staging / name).replace(folder / name)
-    except OSError as error:
+    except BaseException as error:
         if created:
             shutil.rmtree(folder, ignore_errors=True)
-        raise InputError(
-            f"{error.filename or folder}: cannot be written: {error.strerror}"
-        ) from None
+        if isinstance(error, OSError):
+            where = error.filename or folder
+            raise InputError(f"{where}: cannot be written: {error.strerror}") from None
+        raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _check_replaceable(folder: Path, name: str, previous: set[str]) -> None:
+    """Refuse to write ``name`` over something that is not ours."""
+    path = folder / name
+    if path.is_dir() or (name not in previous and path.exists()):
+        raise InputError(f"{path}: was not written by this tool and is not replaced")
+    for parent in path.relative_to(folder).parents:
+        if (folder / parent).exists() and not (folder / parent).is_dir():
+            raise InputError(f"{folder / parent}: must be a folder")
 
 
 def _previous_files(folder: Path) -> set[str]:
@@ -176,7 +191,20 @@ def _previous_files(folder: Path) -> set[str]:
     if not path.is_file():
         return set()
     try:
-        names = read_json(path)["files"]
-        return {name for name in names if ".." not in PurePosixPath(name).parts}
-    except (InputError, KeyError, TypeError):
+        content = read_json(path)
+    except InputError:
         return set()
+    files = content.get("files") if isinstance(content, dict) else None
+    if not isinstance(files, dict) or not all(map(_is_sha256, files.values())):
+        return set()
+    return {name for name in files if _is_inside(name)}
+
+
+def _is_sha256(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value) is not None
+
+
+def _is_inside(name: str) -> bool:
+    """Tell whether ``name`` is a relative path that stays below its folder."""
+    path = PurePosixPath(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts

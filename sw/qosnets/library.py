@@ -6,7 +6,7 @@ optionally ``NAME.npy`` (LUT). Libraries are found in the folders of ``QOSNETS_L
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -247,6 +247,7 @@ def find_multiplier(
     library: str | None = None,
     netlist_sha256: str | None = None,
     where: str,
+    evaluate: Callable[[str], Lut] | None = None,
 ) -> Found:
     """Find the multiplier that a reference means.
 
@@ -262,6 +263,9 @@ def find_multiplier(
         The reference, as in ``ops.json``.
     where
         Place of the reference, starts every message.
+    evaluate
+        Returns the LUT of a canonical netlist; lets the message say why a hash differs where the
+        library stores no table.
 
     Raises
     ------
@@ -269,7 +273,9 @@ def find_multiplier(
         If nothing matches.
     """
     if library is not None:
-        return _find_named(libraries, name, library, lut_sha256, netlist_sha256, where)
+        found = _find_named(libraries, name, library, where)
+        _check_hashes(found, lut_sha256, netlist_sha256, where, evaluate)
+        return found
     same_name: list[Found] = []
     for candidate in libraries:
         entries = sorted(candidate.entries.values(), key=lambda e: (e.name != name, e.name))
@@ -279,36 +285,35 @@ def find_multiplier(
             if entry.name == name:
                 same_name.append(Found(candidate, entry))
     for found in same_name:
-        _check_hashes(found, lut_sha256, netlist_sha256, where)
+        _check_hashes(found, lut_sha256, netlist_sha256, where, evaluate)
     raise InputError(
         f"{where}: no library has a multiplier with LUT hash {lut_sha256} ({name});"
         f" searched {_names(libraries)}"
     )
 
 
-def _find_named(
-    libraries: Sequence[Library],
-    name: str,
-    library: str,
-    lut_sha256: str,
-    netlist_sha256: str | None,
-    where: str,
-) -> Found:
+def _find_named(libraries: Sequence[Library], name: str, library: str, where: str) -> Found:
     for candidate in libraries:
         if candidate.name == library:
             if name not in candidate.entries:
                 raise InputError(f"{where}: library {library} has no multiplier {name!r}")
-            found = Found(candidate, candidate.entry(name))
-            _check_hashes(found, lut_sha256, netlist_sha256, where)
-            return found
+            return Found(candidate, candidate.entry(name))
     raise InputError(f"{where}: library {library!r} is not one of {_names(libraries)}")
 
 
-def _check_hashes(found: Found, lut_sha256: str, netlist_sha256: str | None, where: str) -> None:
-    entry = found.entry
+def _check_hashes(
+    found: Found,
+    lut_sha256: str,
+    netlist_sha256: str | None,
+    where: str,
+    evaluate: Callable[[str], Lut] | None,
+) -> None:
+    entry, library = found.entry, found.library
     if entry.lut_sha256 != lut_sha256:
-        if found.library.has_table(entry.name):
-            check_lut_sha256(found.library.lut(entry.name), lut_sha256, where)
+        if library.has_table(entry.name):
+            check_lut_sha256(library.lut(entry.name), lut_sha256, where)
+        elif evaluate is not None:
+            check_lut_sha256(evaluate(library.netlist(entry.name)), lut_sha256, where)
         raise InputError(f"{where}: LUT hash must be {entry.lut_sha256}, not {lut_sha256}")
     if netlist_sha256 not in (None, entry.netlist_sha256):
         raise InputError(

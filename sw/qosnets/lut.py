@@ -8,6 +8,7 @@ import io
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeAlias
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -63,7 +64,7 @@ def load_lut(path: Path) -> Lut:
     """
     try:
         lut = np.load(io.BytesIO(read_bytes(path)), allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, BadZipFile) as error:
         raise InputError(f"{path}: must be a NumPy array: {error}") from None
     if not isinstance(lut, np.ndarray) or lut.shape != (256, 256) or lut.dtype != np.uint16:
         found = f"{lut.dtype}{list(lut.shape)}" if isinstance(lut, np.ndarray) else "an archive"

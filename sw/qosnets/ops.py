@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic.json_schema import GenerateJsonSchema
-from pydantic_core import PydanticCustomError
 
 from .errors import InputError, shorten
 from .files import canonical_json, parse_json, read_bytes, sha256
@@ -14,7 +13,8 @@ from .geometry import Geometry, LayerKind
 from .graph import INPUT, Clamp, Code, Extent, LayerNode, Node, Padding, Pair, Record
 from .lut import ActivationPort
 from .names import Name, Sha256
-from .validation import validation_message
+from .shapes import check_shapes
+from .validation import refuse, validation_message
 
 __all__ = [
     "MAX_MULTIPLIERS",
@@ -30,7 +30,7 @@ __all__ = [
     "ops_json_schema",
 ]
 
-OPS_SCHEMA = "qosnets-ops/1"
+OPS_SCHEMA: Final = "qosnets-ops/1"
 MAX_MULTIPLIERS = 8
 
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=100)]
@@ -40,7 +40,7 @@ GEOMETRY_FIELDS = tuple(Geometry.__dataclass_fields__)
 class NetlistRealisation(Record):
     """The select code is realised by a netlist of its own."""
 
-    kind: Literal["netlist"] = "netlist"
+    kind: Literal["netlist"]
 
 
 class ModeRealisation(Record):
@@ -60,7 +60,7 @@ class Multiplier(Record):
     library: Name | None = None
     netlist_sha256: Sha256 | None = None
     realisation: Annotated[NetlistRealisation | ModeRealisation, Field(discriminator="kind")] = (
-        NetlistRealisation()
+        NetlistRealisation(kind="netlist")
     )
 
 
@@ -129,25 +129,26 @@ class Ops(Record):
         geometries = [layer.geometry is not None for layer in self.layers]
         if any(geometries) and not all(geometries):
             index = geometries.index(False)
-            _refuse(f"layers[{index}]", "geometry must be given for all layers or for none")
+            refuse(f"layers[{index}]", "geometry must be given for all layers or for none")
         for index, point in enumerate(self.operating_points):
             self._check_assignment(f"operating_points[{index}].assignment", point.assignment)
+        _check_tensor_names(self)
         if self.graph is not None:
             self._check_graph(self.graph)
         if self.parameters is not None and not all(geometries):
-            _refuse("parameters", "need the geometry of every layer")
+            refuse("parameters", "need the geometry of every layer")
         if self.vectors is not None and (self.parameters is None or self.graph is None):
-            _refuse("vectors", "need parameters and graph")
+            refuse("vectors", "need parameters and graph")
         return self
 
     def _check_assignment(self, where: str, assignment: list[int]) -> None:
         if len(assignment) != len(self.layers):
             rule = f"must have one entry for each of the {len(self.layers)} layers"
-            _refuse(where, f"{rule}, not {len(assignment)}")
+            refuse(where, f"{rule}, not {len(assignment)}")
         for index, select in enumerate(assignment):
             if not 0 <= select < len(self.multipliers):
                 n = len(self.multipliers)
-                _refuse(f"{where}[{index}]", f"{select} is not one of the {n} multipliers")
+                refuse(f"{where}[{index}]", f"{select} is not one of the {n} multipliers")
 
     def _check_graph(self, graph: list[Node]) -> None:
         known, layers = {INPUT}, [layer.name for layer in self.layers]
@@ -157,49 +158,58 @@ class Ops(Record):
             for number, name in enumerate(node.inputs):
                 if name not in known:
                     rule = "must be the network's input or the output of an earlier node"
-                    _refuse(f"{where}.inputs[{number}]", f"{rule}, not {name!r}")
+                    refuse(f"{where}.inputs[{number}]", f"{rule}, not {name!r}")
             if node.output in known:
-                _refuse(f"{where}.output", f"{node.output!r} is already the name of a tensor")
+                refuse(f"{where}.output", f"{node.output!r} is already the name of a tensor")
             known.add(node.output)
             if isinstance(node, LayerNode):
                 if node.layer not in layers:
-                    _refuse(f"{where}.layer", f"{node.layer!r} is not the name of a layer")
+                    refuse(f"{where}.layer", f"{node.layer!r} is not the name of a layer")
                 used.append(node.layer)
             for field in ("mult", "input_zero_points"):
                 values = getattr(node, field, None)
                 if values is not None and len(values) != len(node.inputs):
                     n = len(node.inputs)
-                    _refuse(f"{where}.{field}", f"must have {n} entries, not {len(values)}")
+                    refuse(f"{where}.{field}", f"must have {n} entries, not {len(values)}")
             _check_clamp(where, getattr(node, "clamp", None))
         for name in layers:
             if used.count(name) != 1:
-                _refuse("graph", f"layer {name!r} must occur once, not {used.count(name)} times")
+                refuse("graph", f"layer {name!r} must occur once, not {used.count(name)} times")
+        check_shapes(graph, {layer.name: layer.geometry for layer in self.layers})
 
     def to_bytes(self) -> bytes:
         """Serialise: canonical JSON, absent optional entries left out."""
         return canonical_json(self.model_dump(mode="json", by_alias=True, exclude_none=True))
 
 
-def _refuse(field: str, rule: str) -> NoReturn:
-    raise PydanticCustomError("rule", "{field}: {rule}", {"field": field, "rule": rule})
-
-
 def _check_unique(field: str, names: list[str]) -> None:
     for index, name in enumerate(names):
         if name in names[:index]:
-            _refuse(f"{field}[{index}].name", f"names must be unique, {name!r} appears twice")
+            refuse(f"{field}[{index}].name", f"names must be unique, {name!r} appears twice")
+
+
+def _check_tensor_names(ops: Ops) -> None:
+    """Refuse names that join to the same ``<point>.<layer>``, which names tensors."""
+    joined: set[str] = set()
+    for index, point in enumerate(ops.operating_points):
+        for layer in ops.layers:
+            name = f"{point.name}.{layer.name}"
+            if name in joined:
+                rule = f"{name!r} is ambiguous: two pairs of point and layer join to it"
+                refuse(f"operating_points[{index}].name", rule)
+            joined.add(name)
 
 
 def _check_clamp(where: str, clamp: tuple[int, int] | None) -> None:
     if clamp is not None and clamp[0] > clamp[1]:
-        _refuse(f"{where}.clamp", f"lower bound must not exceed upper bound, not {list(clamp)}")
+        refuse(f"{where}.clamp", f"lower bound must not exceed upper bound, not {list(clamp)}")
 
 
 def _check_geometry(where: str, layer: Layer) -> None:
     given = [field for field in GEOMETRY_FIELDS if getattr(layer, field) is not None]
     if given and len(given) != len(GEOMETRY_FIELDS):
         missing = next(field for field in GEOMETRY_FIELDS if field not in given)
-        _refuse(f"{where}.{missing}", f"is missing; {given[0]} is given, so all geometry must be")
+        refuse(f"{where}.{missing}", f"is missing; {given[0]} is given, so all geometry must be")
     geometry = layer.geometry
     if geometry is None:
         return
@@ -207,14 +217,15 @@ def _check_geometry(where: str, layer: Layer) -> None:
     for field in ("in_channels", "out_channels"):
         if getattr(geometry, field) % geometry.groups:
             rule = f"must be a multiple of groups ({geometry.groups})"
-            _refuse(f"{where}.{field}", f"{rule}, not {getattr(geometry, field)}")
+            refuse(f"{where}.{field}", f"{rule}, not {getattr(geometry, field)}")
     if min(geometry.output_size) < 1:
         height, width = geometry.output_size
-        _refuse(where, f"output must have at least one position, not {height}x{width}")
+        refuse(where, f"output must have at least one position, not {height}x{width}")
     plain = geometry.kernel == geometry.stride == geometry.dilation == geometry.input_size == (1, 1)
-    if geometry.kind is LayerKind.LINEAR and not (plain and not any(geometry.padding)):
-        rule = "a linear layer has kernel, stride, dilation and input_size [1, 1] and no padding"
-        _refuse(where, rule)
+    plain = plain and geometry.groups == 1 and not any(geometry.padding)
+    if geometry.kind is LayerKind.LINEAR and not plain:
+        rule = "kernel, stride, dilation and input_size [1, 1], 1 group and no padding"
+        refuse(where, f"a linear layer has {rule}")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import safetensors.numpy
 from .errors import InputError
 from .geometry import Geometry, LayerKind
 from .ops import DataFile, OpsFile
+from .shapes import input_shape
 
 __all__ = [
     "LayerWeights",
@@ -148,6 +149,11 @@ def load_vectors(file: OpsFile, reference: DataFile) -> dict[str, npt.NDArray[An
     if "input" not in tensors or tensors["input"].ndim != 4 or not tensors["input"].size:
         raise InputError(f"{where}: input: must be uint8 [image, channel, height, width]")
     n_images = tensors["input"].shape[0]
+    geometries = {layer.name: layer.geometry for layer in file.ops.layers}
+    expected = input_shape(file.ops.graph or [], geometries)
+    if expected is not None and tensors["input"].shape[1:] != expected:
+        found = list(tensors["input"].shape[1:])
+        raise InputError(f"{where}: input: images must be {list(expected)}, not {found}")
     vectors = {"input": _take(tensors, where, "input", "uint8", tensors["input"].shape)}
     for layer in file.ops.layers:
         geometry = layer.geometry

@@ -92,7 +92,7 @@ def test_minimal_form(tmp_path):
     first, second = file.ops.multipliers
     assert (first.name, first.lut_sha256) == ("mul8u_1JJQ", HASH)
     assert (first.activation_port, second.activation_port) == (ActivationPort.A, ActivationPort.B)
-    assert first.realisation == NetlistRealisation()
+    assert first.realisation == NetlistRealisation(kind="netlist")
     assert [layer.geometry for layer in file.ops.layers] == [None, None]
     assert [point.assignment for point in file.ops.operating_points] == [[0, 0], [1, 0]]
 
@@ -397,8 +397,8 @@ REFUSED = [
         ("layers", 0, "kind"),
         "linear",
         (
-            "layers[0]: a linear layer has kernel, stride, dilation and input_size [1, 1] and no"
-            " padding"
+            "layers[0]: a linear layer has kernel, stride, dilation and input_size [1, 1], 1 group"
+            " and no padding"
         ),
     ),
     (

@@ -79,7 +79,7 @@ def test_widths_at_the_bound():
 @pytest.mark.parametrize(("rows", "cols"), [(1, 1), (1, 64), (64, 1)])
 def test_degenerate_arrays(rows, cols):
     config = ArrayConfig(**PLAIN | {"rows": rows, "cols": cols})
-    assert config.array_latency == rows + cols + 1
+    assert config.array_latency == rows + cols + 2
     assert config.fifo_depth > config.array_latency
     assert sums_layout(config, column=False)["products"].shape.length == cols
 

@@ -88,7 +88,7 @@ def test_every_module_has_a_plain_name_and_lies_in_the_file_of_its_block(design)
         assert all(name == file or name.startswith(f"{file}_") for name in modules)
         assert names.isdisjoint(modules)
         names |= set(modules)
-        instances |= set(re.findall(r"^  (\S+) \S+ \($", text, re.M))
+        instances |= set(re.findall(r"^  (\S+) +\S+ +\($", text, re.M))
     assert {"sequencer_loader", "sequencer_issuer", "accumulator_queue"} <= names
     assert names - instances == {"qosnets_array"}
     assert instances <= names
@@ -104,7 +104,7 @@ def test_each_block_and_each_netlist_is_emitted_once(design):
         "processing_element",
         "column",
         "sum_column",
-        "edge",
+        "array_edge",
         "grid",
         "accumulator",
         "requantiser",

@@ -151,7 +151,7 @@ def test_memory_bits_follow_from_the_configuration(result, design):
     assert (20 * 65_025).bit_length() == psum_width and (20 * 255).bit_length() == sum_width
     sums = 2 * psum_width + sum_width
     n_points, n_layers, n_tiles = 3, 2, 16 * 2
-    array_latency = 2 + 2 + 1
+    array_latency = 2 + 2 + 2
     expected = {
         "accumulator": 16 * sums,
         # One of the queue's entries is the output register.
