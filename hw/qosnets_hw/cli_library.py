@@ -1,12 +1,14 @@
 """``qosnets-hw library``: the multiplier libraries."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from qosnets.library import Entry, Library
 
 from .cli_output import print_json, print_table, report_progress
+
+if TYPE_CHECKING:
+    from qosnets.library import Entry, Library
 
 __all__ = ["app", "load_libraries", "load_library"]
 
@@ -18,7 +20,7 @@ OnlyLibrary = Annotated[
 ]
 
 
-def load_libraries() -> list[Library]:
+def load_libraries() -> "list[Library]":
     """Return all libraries, the default one first; builds the embedded one at first use."""
     from qosnets_library.store import all_libraries
 
@@ -28,7 +30,7 @@ def load_libraries() -> list[Library]:
         )
 
 
-def load_library(name: str) -> Library:
+def load_library(name: str) -> "Library":
     """Return the library ``name``; raises InputError if there is none."""
     from qosnets.errors import InputError
 
@@ -40,11 +42,11 @@ def load_library(name: str) -> Library:
     raise InputError(f"--library: must be one of {known}, not {name!r}")
 
 
-def _selected(name: str | None) -> list[Library]:
+def _selected(name: str | None) -> "list[Library]":
     return load_libraries() if name is None else [load_library(name)]
 
 
-def _describe(library: Library, entry: Entry) -> dict[str, Any]:
+def _describe(library: "Library", entry: "Entry") -> dict[str, Any]:
     record = entry.model_dump(mode="json")
     metrics, estimates = record.pop("metrics"), record.pop("estimates") or {}
     return {"name": record.pop("name"), "library": library.name} | record | metrics | estimates

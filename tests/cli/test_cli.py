@@ -1,0 +1,233 @@
+"""The command line: what it prints, its exit codes, and that bad input leaves nothing behind."""
+
+import json
+import shutil
+import sys
+
+import pytest
+from designs import minimal_ops
+from qosnets_hw.cli import main
+
+VERILOG = """
+module add(input [7:0] a, input [7:0] b, output [15:0] o);
+  assign o = a * b + 1;
+endmodule
+"""
+
+
+@pytest.fixture
+def qosnets_hw(monkeypatch, capsys):
+    """Run the program in this process; returns exit code, output and error lines."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["qosnets-hw", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return ended.value.code, captured.out, captured.err.splitlines()
+
+    return run
+
+
+@pytest.fixture
+def ops(tmp_path):
+    path = tmp_path / "ops.json"
+    path.write_text(json.dumps(minimal_ops(2)))
+    return path
+
+
+def test_generate_writes_a_design(qosnets_hw, ops, tmp_path):
+    out = tmp_path / "out"
+    code, printed, _ = qosnets_hw("generate", "--ops", ops, "--out", out, "--rows", 3, "--cols", 5)
+    assert code == 0
+    assert "15 Verilog files" in printed
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert (manifest["rows"], manifest["cols"]) == (3, 5)
+    listed = (out / "rtl" / "files.f").read_text().split()
+    assert sorted(listed) == sorted(path.name for path in (out / "rtl").glob("*.v"))
+    assert not list(out.glob("*partial*")) and not list(out.glob(".*"))
+
+
+def test_output_folder_is_refused_or_replaced(qosnets_hw, ops, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "notes.txt").write_text("mine")
+    arguments = ("generate", "--ops", ops, "--out", out, "--rows", 2, "--cols", 2)
+    code, _, errors = qosnets_hw(*arguments)
+    assert code == 2
+    assert errors == [
+        f"qosnets-hw: {out}: output folder must be empty (--force replaces earlier output)"
+    ]
+    assert [path.name for path in out.iterdir()] == ["notes.txt"]
+    assert qosnets_hw(*arguments, "--force")[0] == 0
+    assert qosnets_hw(*arguments, "--force")[0] == 0
+    assert (out / "notes.txt").read_text() == "mine"
+
+
+def change(key, value):
+    def apply(content):
+        target = content
+        for step in key[:-1]:
+            target = target[step]
+        target[key[-1]] = value
+
+    return apply
+
+
+BAD = [
+    (change(["schema"], "qosnets-ops/9"), "schema: must be 'qosnets-ops/1', not 'qosnets-ops/9'"),
+    (change(["layers"], []), "layers: must have at least 1 entries, not []"),
+    (
+        change(["operating_points", 0, "assignment", 1], 2),
+        "operating_points[0].assignment[1]: 2 is not one of the 2 multipliers",
+    ),
+    (
+        change(["multipliers", 0, "name"], "../../x"),
+        "multipliers[0].name: must match pattern '^[A-Za-z_][A-Za-z0-9_.]*$', not '../../x'",
+    ),
+    (
+        change(["multipliers", 1, "lut_sha256"], "0" * 64),
+        "multipliers[1]: LUT hash of the netlist must be " + "0" * 64,
+    ),
+    (
+        change(["multipliers", 0, "library"], "nowhere"),
+        "multipliers[0]: library 'nowhere' is not one of families",
+    ),
+    (change(["parameters"], {"file": "x", "sha256": "0" * 64}), "parameters: need the geometry"),
+]
+
+
+@pytest.mark.parametrize(("apply", "message"), BAD)
+def test_bad_ops_is_one_line_and_leaves_nothing(qosnets_hw, ops, tmp_path, apply, message):
+    content = json.loads(ops.read_text())
+    apply(content)
+    ops.write_text(json.dumps(content))
+    out = tmp_path / "out"
+    code, printed, errors = qosnets_hw("generate", "--ops", ops, "--out", out)
+    assert (code, printed) == (2, "")
+    assert len(errors) == 1
+    assert errors[0].startswith(f"qosnets-hw: {ops}: {message}")
+    assert not out.exists()
+
+
+def test_truncated_ops(qosnets_hw, ops, tmp_path):
+    ops.write_bytes(ops.read_bytes()[:-9])
+    for command in (("ops", "validate", ops), ("sim", "--ops", ops), ("report", "--ops", ops)):
+        code, _, errors = qosnets_hw(*command)
+        assert code == 2
+        assert errors[0].startswith(f"qosnets-hw: {ops}: must be JSON: ")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--rows", 0, "rows: must be 1..64, not 0"),
+        ("--cols", 65, "cols: must be 1..64, not 65"),
+        ("--k-max", 0, "k_max: must be 1..1048576, not 0"),
+        ("--psum-depth", -1, "psum_depth: must be 1..65536, not -1"),
+    ],
+)
+def test_impossible_sizes(qosnets_hw, ops, tmp_path, option, value, message):
+    out = tmp_path / "out"
+    code, _, errors = qosnets_hw("generate", "--ops", ops, "--out", out, option, value)
+    assert (code, errors) == (2, [f"qosnets-hw: {message}"])
+    assert not out.exists()
+
+
+def test_wrong_usage_is_one_line(qosnets_hw):
+    for arguments in (("nonsense",), ("generate",), ("sim", "--ops"), ("generate", "--rows", "x")):
+        code, _, errors = qosnets_hw(*arguments)
+        assert code == 2
+        assert len(errors) == 1
+
+
+def test_a_missing_tool_is_named(qosnets_hw, ops, tmp_path, monkeypatch):
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("make", "perl"):
+        (programs / name).symlink_to(str(shutil.which(name)))
+    monkeypatch.setenv("PATH", str(programs))
+    code, _, errors = qosnets_hw("sim", "--ops", ops, "--rows", 2, "--cols", 2)
+    assert code == 3
+    assert errors[-1] == "qosnets-hw: g++: not found on PATH; the simulator build needs it"
+    code, printed, _ = qosnets_hw("doctor", "--json")
+    assert code == 3
+    tools = {tool["name"]: tool for tool in json.loads(printed)}
+    assert tools["g++"]["found"] is None
+    assert tools["amaranth"]["version"]
+    code, _, errors = qosnets_hw("demo", "--out", tmp_path / "demo")
+    assert code == 3
+    assert not (tmp_path / "demo").exists()
+
+
+def test_library_import_show_verify(qosnets_hw, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    source = tmp_path / "plus_one.v"
+    source.write_text(VERILOG)
+    assert qosnets_hw("library", "import", source, "--library", "own")[0] == 0
+    code, _, errors = qosnets_hw("library", "import", source, "--library", "own")
+    assert code == 2
+    assert "--force" in errors[0]
+    code, printed, _ = qosnets_hw("library", "show", "plus_one", "--json")
+    (record,) = json.loads(printed)
+    assert (record["library"], record["mae"], record["wce"]) == ("own", 1.0, 1)
+    code, printed, _ = qosnets_hw("library", "verify", "--library", "own")
+    assert (code, printed) == (0, "1 of 1 multipliers verified\n")
+    table = tmp_path / "data" / "qosnets-hw" / "own" / "plus_one.npy"
+    data = bytearray(table.read_bytes())
+    data[-1] ^= 1
+    table.write_bytes(data)
+    code, printed, _ = qosnets_hw("library", "verify", "--library", "own")
+    assert code == 1
+    assert "0 of 1 multipliers verified" in printed
+
+
+def test_library_refuses_wrong_ports(qosnets_hw, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    source = tmp_path / "narrow.v"
+    source.write_text(VERILOG.replace("[15:0]", "[14:0]"))
+    code, _, errors = qosnets_hw("library", "import", source, "--library", "own")
+    assert code == 2
+    assert "narrow.v" in errors[-1] and "15" in errors[-1]
+    assert not list((tmp_path / "data").rglob("*.*"))
+
+
+def test_library_list_is_json(qosnets_hw):
+    code, printed, _ = qosnets_hw("library", "list", "--json")
+    records = json.loads(printed)
+    assert code == 0
+    assert len(records) >= 24
+    assert all(
+        {"name", "library", "lut_sha256", "mae", "relative_power"} <= set(r) for r in records
+    )
+
+
+def test_ops_schema_and_version(qosnets_hw):
+    code, printed, _ = qosnets_hw("ops", "schema")
+    assert json.loads(printed)["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    code, printed, _ = qosnets_hw("--version")
+    assert (code, printed.split()[0]) == (0, "qosnets-hw")
+
+
+@pytest.mark.usefixtures("simulator")
+def test_sim_reports_as_json(qosnets_hw, ops):
+    code, printed, _ = qosnets_hw("sim", "--ops", ops, "--rows", 2, "--cols", 2, "--json")
+    result = json.loads(printed)
+    assert (code, result["mismatches"], len(result["points"])) == (0, 0, 3)
+
+
+def test_report_as_json(qosnets_hw, ops):
+    code, printed, _ = qosnets_hw("report", "--ops", ops, "--rows", 2, "--cols", 2, "--json")
+    result = json.loads(printed)
+    assert code == 0
+    assert set(result["blocks"]) == {
+        "multipliers",
+        "isolation_and_mux",
+        "accumulators",
+        "requantisation",
+        "control",
+    }
+    assert sum(block["area_ge"] for block in result["blocks"].values()) == pytest.approx(
+        result["area_ge"]
+    )
