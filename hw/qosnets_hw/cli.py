@@ -208,11 +208,13 @@ def main() -> None:
     """Run the program; errors become one line on standard error and an exit code."""
     try:
         code = app(standalone_mode=False)
+        if code == 130:  # how typer reports an interrupt
+            raise KeyboardInterrupt
     except QosnetsError as error:
         code = _fail(str(error), error.exit_code)
     except typer.TyperException as error:
         code = _fail(error.format_message(), 2)
-    except (KeyboardInterrupt, typer.Abort):
+    except KeyboardInterrupt:
         code = _fail("interrupted", 130)
     except BrokenPipeError:
         # The reader of our output went away, which is its right.

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from qosnets.errors import ToolError
 from qosnets.files import canonical_json, check_output_folder, publish
 from qosnets.ops import OpsFile
 
@@ -25,13 +24,15 @@ def run_demo(out: Path, *, force: bool, seed: int, library: str, as_json: bool) 
     ``out`` gets what ``search`` writes, the design in ``design``, ``report.json`` and
     ``summary.json``.
     """
+    from qosnets_sim.verilator import verilator_root
+
     from .generate import generate
     from .report import report
 
     start = time.monotonic()
     for folder in (out, out / DESIGN_FOLDER):
         check_output_folder(folder, force=force)
-    _check_simulator()
+    verilator_root()  # fail before the training, not after it
     candidates = load_library(library)
     with report_progress() as progress:
         files = search_files(candidates, progress, seed=seed)
@@ -57,16 +58,6 @@ def run_demo(out: Path, *, force: bool, seed: int, library: str, as_json: bool) 
         typer.echo(f"seed {seed}, {summary['seconds']:.0f} s; results in {out}")
     if result.mismatches:
         raise typer.Exit(1)
-
-
-def _check_simulator() -> None:
-    """Fail before the training, not after it, if the simulator is missing."""
-    try:
-        from qosnets_sim.verilator import verilator_root
-    except ModuleNotFoundError as error:
-        hint = "install with: pip install 'qosnets-hw[sim]'"
-        raise ToolError(f"{error.name}: not found; the simulation needs it; {hint}") from None
-    verilator_root()
 
 
 def _summary(file: OpsFile, simulated: Mapping[str, Any], seconds: float) -> dict[str, Any]:

