@@ -220,6 +220,8 @@ def main() -> None:
         # The reader of our output went away, which is its right.
         sys.stderr.close()
         code = 0
+    except OSError as error:
+        code = _fail(f"{error.filename or 'system'}: {error.strerror}", 2)
     sys.exit(code or 0)
 
 

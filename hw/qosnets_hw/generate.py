@@ -114,7 +114,8 @@ def _find(file: OpsFile, libraries: Sequence[Library], code: int) -> _Member:
         evaluate=netlist_lut,
     )
     netlist = found.library.netlist(found.entry.name)
-    lut = netlist_lut(netlist)
+    path = found.library.folder / f"{found.entry.name}.v"
+    lut = netlist_lut(netlist, where=f"{where}: {path}")
     check_lut_sha256(lut, multiplier.lut_sha256, where)
     assert found.entry.netlist_sha256 is not None  # checked by Library.netlist
     return _Member(
