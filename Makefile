@@ -17,7 +17,7 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -W error -m pytest -m "not long"
 
-# The long suite: every size with every number of multipliers, three seeds, three stall rates.
+# The long suite: every size with every number of multipliers, at three rates of stalls.
 test-long: $(STAMP)
 	$(BIN)/python -W error -m pytest -m long
 

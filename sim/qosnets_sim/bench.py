@@ -21,7 +21,7 @@ from qosnets.parameters import Parameters, load_parameters, load_vectors
 
 from .cases import draw_activations, draw_clamps, draw_parameters, layer_sizes
 from .design import Design
-from .host import Host, Stalls
+from .host import Host
 from .job import BenchJob
 from .results import PointResult
 from .schedule import activation_beats, parameter_words, plan_layers, weight_beats
@@ -41,7 +41,6 @@ class ArrayBench:
         self.design = Design.open(Path(job.design))
         self.random = np.random.default_rng(job.seed)
         self.host = Host(dut, self.design, self.random)
-        self.stalls = Stalls(job.stalls, job.stalls, job.stalls)
         self.points = [PointResult(point.name) for point in self.ops.operating_points]
         self.luts = self.design.luts(self.file)
         sizes = layer_sizes(self.ops, self.design, self.random)
@@ -105,7 +104,7 @@ class ArrayBench:
             weight_beats(plan, weights.codes),
             activation_beats(plan, x, self.random),
             len(x) * plan.n_tiles,
-            self.stalls,
+            self.job.stalls,
         )
         acc = result.acc[:, : plan.outputs].astype(np.int32)
         out = result.out[:, : plan.outputs].astype(np.uint8)

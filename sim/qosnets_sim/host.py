@@ -12,19 +12,10 @@ from cocotb.triggers import FallingEdge
 
 from .design import Design, pack, unpack
 
-__all__ = ["Host", "JobResult", "Stalls"]
+__all__ = ["Host", "JobResult"]
 
 TIMEOUT_CYCLES = 4096
 """Cycles without any transfer after which the array counts as hung."""
-
-
-@dataclass(frozen=True)
-class Stalls:
-    """Share of cycles, 0..1, in which the bench withholds valid or ready."""
-
-    weights: float = 0.0
-    activations: float = 0.0
-    results: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -128,9 +119,11 @@ class Host:
         weights: Sequence[int],
         activations: Sequence[int],
         n_results: int,
-        stalls: Stalls,
+        stalls: float,
     ) -> JobResult:
         """Run a job: feed its beats, collect its results.
+
+        Each stream stalls on its own, in a share ``stalls`` of the cycles, 0..1.
 
         Raises
         ------
@@ -139,11 +132,9 @@ class Host:
         """
         dut, start = self.dut, self.cycles
         await self.send_job(job)
-        weight_source = _Source(dut, "weights", weights, self._stall(stalls.weights))
-        activation_source = _Source(
-            dut, "activations", activations, self._stall(stalls.activations)
-        )
-        results = _Sink(dut, "results", self._stall(stalls.results))
+        weight_source = _Source(dut, "weights", weights, self._stall(stalls))
+        activation_source = _Source(dut, "activations", activations, self._stall(stalls))
+        results = _Sink(dut, "results", self._stall(stalls))
         quiet = 0
         while len(results.values) < n_results:
             # Every source and the sink act in each cycle, hence no short cut.
