@@ -196,10 +196,10 @@ def doctor(json: Json = False) -> None:
         print_json([asdict(tool) for tool in tools])
     else:
         rows = [
-            (tool.name, tool.version or "", tool.found or f"missing: {tool.get}", tool.needed_by)
+            (tool.name, tool.version or "", tool.found or "missing", tool.needed_by, tool.get)
             for tool in tools
         ]
-        print_table(("tool", "version", "found", "needed by"), rows)
+        print_table(("tool", "version", "found", "needed by", "how to get it"), rows)
     if any(tool.found is None for tool in tools):
         raise typer.Exit(3)
 

