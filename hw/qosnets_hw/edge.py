@@ -1,6 +1,6 @@
 """Left and top edge of the array: turns beats into the diagonal wave the array computes on."""
 
-from amaranth.hdl import Module, Shape, Signal, unsigned
+from amaranth.hdl import Cat, Module, Shape, Signal, Value, ValueLike, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -9,13 +9,14 @@ from .pe import row_control_layout
 __all__ = ["Edge", "delayed"]
 
 
-def delayed(m: Module, value, cycles: int, name: str):
-    """Return ``value`` delayed by registers without reset."""
-    for step in range(cycles):
-        register = Signal(value.shape(), name=f"{name}_{step}", reset_less=True)
-        m.d.sync += register.eq(value)
-        value = register
-    return value
+def delayed(m: Module, value: ValueLike, cycles: int, name: str) -> Value:
+    """Return ``value`` delayed by a shift register without reset."""
+    value = Value.cast(value)
+    if cycles == 0:
+        return value
+    line = Signal(cycles * len(value), name=name, reset_less=True)
+    m.d.sync += line.eq(Cat(value, line))
+    return line[-len(value) :]
 
 
 class Edge(wiring.Component):
