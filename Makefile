@@ -28,7 +28,7 @@ sim: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
-	$(BIN)/mypy sw/qosnets
+	$(BIN)/mypy sw/qosnets sw/qosnets_library
 
 format: $(STAMP)
 	$(BIN)/ruff format

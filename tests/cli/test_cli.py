@@ -151,11 +151,11 @@ def test_a_missing_tool_is_named(qosnets_hw, ops, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(programs))
     code, _, errors = qosnets_hw("sim", "--ops", ops, "--rows", 2, "--cols", 2)
     assert code == 3
-    assert errors[-1] == "qosnets-hw: g++: not found on PATH; the simulator build needs it"
+    assert errors[-1] == "qosnets-hw: c++: not found on PATH; the simulator build needs it"
     code, printed, _ = qosnets_hw("doctor", "--json")
     assert code == 3
     tools = {tool["name"]: tool for tool in json.loads(printed)}
-    assert tools["g++"]["found"] is None
+    assert tools["c++"]["found"] is None
     assert tools["amaranth"]["version"]
     code, _, errors = qosnets_hw("demo", "--out", tmp_path / "demo")
     assert code == 3
