@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 __all__ = ["Model", "build_model", "run_model", "verilator_root"]
 
 MAKE_FLAGS = (
-    "CFG_CXXFLAGS_PCH_I=-include CFG_CXXFLAGS_STD=-std=c++20 OPT_FAST=-O1 VM_PARALLEL_BUILDS=0"
+    "CFG_CXXFLAGS_PCH_I=-include CFG_CXXFLAGS_STD=-std=c++20 OPT_FAST=-O1"
+    " PYTHON3=python3 VM_PARALLEL_BUILDS=0"
 )
-"""The wheel's makefile is configured for another compiler; these suit GCC and Clang. The model is
-compiled as one file: in parts, precompiled headers take longer than the parts themselves."""
+"""The wheel's makefile is configured for another machine; these suit GCC and Clang, and machines
+without a command `python`. The model is compiled as one file: in parts, precompiled headers take
+longer than the parts themselves."""
 
 VERILATE_FLAGS = ("-Wno-fatal",)
 
@@ -73,7 +75,8 @@ def _runner(runtime: Sequence[Path] = ()) -> "Runner":
         def _set_env_common(self) -> None:
             super()._set_env_common()
             self.env["VERILATOR_ROOT"] = str(root)
-            self.env["PATH"] = f"{root / 'bin'}{os.pathsep}{self.env['PATH']}"
+            folders = (str(root / "bin"), str(Path(sys.executable).parent), self.env["PATH"])
+            self.env["PATH"] = os.pathsep.join(folders)
             self.env["MAKEFLAGS"] = MAKE_FLAGS
 
         def _simulator_in_path_build_only(self) -> None:
