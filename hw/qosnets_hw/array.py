@@ -1,6 +1,6 @@
 """The reconfigurable MAC array: the top of the generated hardware."""
 
-from amaranth.hdl import Module, Signal, unsigned
+from amaranth.hdl import Module, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -104,11 +104,7 @@ class MacArray(wiring.Component):
 
         # The sums of a beat come array_latency cycles later, its tag one cycle before them.
         latency = self._config.array_latency - 1
-        announced = sequencer.issued
-        for step in range(latency):
-            register = Signal(name=f"issued_{step}")
-            m.d.sync += register.eq(announced)
-            announced = register
+        announced = delayed(m, sequencer.issued, latency, "issued", reset_less=False)
         m.d.comb += [
             point.request.eq(self.point_request),
             point.write.eq(self.point_write),

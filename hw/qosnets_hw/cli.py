@@ -13,6 +13,7 @@ from qosnets.errors import QosnetsError
 
 from .cli_library import app as library_app
 from .cli_output import print_json
+from .defaults import DEFAULT_EXTENT, DEFAULT_K_MAX, DEFAULT_PSUM_DEPTH, MAX_EXTENT
 
 __all__ = ["app", "main"]
 
@@ -31,8 +32,8 @@ OpsPath = Annotated[Path, typer.Option("--ops", help="The ops.json.", metavar="F
 Out = Annotated[Path, typer.Option("--out", help="Output folder.", metavar="DIR")]
 Force = Annotated[bool, typer.Option("--force", help="Replace earlier output in the folder.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Rows = Annotated[int, typer.Option(help="Rows of the array, 1..64.")]
-Cols = Annotated[int, typer.Option(help="Columns of the array, 1..64.")]
+Rows = Annotated[int, typer.Option(help=f"Rows of the array, 1..{MAX_EXTENT}.")]
+Cols = Annotated[int, typer.Option(help=f"Columns of the array, 1..{MAX_EXTENT}.")]
 KMax = Annotated[int, typer.Option(help="Largest reduction, where ops.json has no geometry.")]
 PsumDepth = Annotated[int, typer.Option(help="Output positions that can be accumulated at once.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything that is drawn.")]
@@ -129,10 +130,10 @@ def ops_schema() -> None:
 def generate(
     ops: OpsPath,
     out: Out,
-    rows: Rows = 8,
-    cols: Cols = 8,
-    k_max: KMax = 4608,
-    psum_depth: PsumDepth = 1024,
+    rows: Rows = DEFAULT_EXTENT,
+    cols: Cols = DEFAULT_EXTENT,
+    k_max: KMax = DEFAULT_K_MAX,
+    psum_depth: PsumDepth = DEFAULT_PSUM_DEPTH,
     force: Force = False,
 ) -> None:
     """Generate the array as Verilog, with a manifest."""
@@ -149,10 +150,10 @@ def generate(
 @app.command()
 def sim(
     ops: OpsPath,
-    rows: Rows = 8,
-    cols: Cols = 8,
-    k_max: KMax = 4608,
-    psum_depth: PsumDepth = 1024,
+    rows: Rows = DEFAULT_EXTENT,
+    cols: Cols = DEFAULT_EXTENT,
+    k_max: KMax = DEFAULT_K_MAX,
+    psum_depth: PsumDepth = DEFAULT_PSUM_DEPTH,
     images: Annotated[
         int | None, typer.Option(help="Images per operating point [default: all vectors].")
     ] = None,
@@ -170,10 +171,10 @@ def sim(
 @app.command()
 def report(
     ops: OpsPath,
-    rows: Rows = 8,
-    cols: Cols = 8,
-    k_max: KMax = 4608,
-    psum_depth: PsumDepth = 1024,
+    rows: Rows = DEFAULT_EXTENT,
+    cols: Cols = DEFAULT_EXTENT,
+    k_max: KMax = DEFAULT_K_MAX,
+    psum_depth: PsumDepth = DEFAULT_PSUM_DEPTH,
     json: Json = False,
 ) -> None:
     """Synthesise the array: area by block, multiplication power per operating point."""

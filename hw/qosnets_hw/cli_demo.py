@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from qosnets.files import canonical_json, check_output_folder, publish
@@ -11,7 +11,16 @@ from qosnets.ops import OpsFile
 
 from .cli_library import load_library
 from .cli_output import print_json, print_table, report_progress
-from .cli_stages import SEARCH_MANIFEST, print_report, search_files, simulate_design
+from .cli_stages import (
+    SEARCH_MANIFEST,
+    print_report,
+    search_files,
+    simulate_design,
+    used_multipliers,
+)
+
+if TYPE_CHECKING:
+    from qosnets_sim.results import SimulationResult
 
 __all__ = ["run_demo"]
 
@@ -45,9 +54,9 @@ def run_demo(out: Path, *, force: bool, seed: int, library: str, as_json: bool) 
         progress("Generating the array", 1, 1)
         result = simulate_design(folder, file, progress, seed=seed)
         progress("Synthesising the array", 0, 1)
-        area = report(design, file, [candidates])
+        area = report(design, file)
         progress("Synthesising the array", 1, 1)
-    summary = _summary(file, result.to_json(), time.monotonic() - start)
+    summary = _summary(file, result, time.monotonic() - start)
     files |= {"report.json": canonical_json(area), "summary.json": canonical_json(summary)}
     publish(out, files, force=True, manifest=SEARCH_MANIFEST)
     if as_json:
@@ -60,8 +69,9 @@ def run_demo(out: Path, *, force: bool, seed: int, library: str, as_json: bool) 
         raise typer.Exit(1)
 
 
-def _summary(file: OpsFile, simulated: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+def _summary(file: OpsFile, result: "SimulationResult", seconds: float) -> dict[str, Any]:
     estimates = file.ops.estimates or {}
+    assert result.bank is not None and result.rules is not None  # both benches have run
     return {
         "schema": "qosnets-summary/1",
         "operating_points": [
@@ -70,19 +80,17 @@ def _summary(file: OpsFile, simulated: Mapping[str, Any], seconds: float) -> dic
                 "accuracy": estimate["accuracy"],
                 "accuracy_untuned": estimate["accuracy_untuned"],
                 "relative_power": estimate["relative_power"],
-                "rtl_images": point["images"],
-                "rtl_values": point["comparison"]["compared"],
-                "rtl_mismatches": point["comparison"]["mismatches"],
+                "rtl_images": point.images,
+                "rtl_values": point.comparison.compared,
+                "rtl_mismatches": point.comparison.mismatches,
             }
-            for estimate, point in zip(
-                estimates["operating_points"], simulated["points"], strict=True
-            )
+            for estimate, point in zip(estimates["operating_points"], result.points, strict=True)
         ],
         "baseline_accuracy": estimates["baseline_accuracy"],
         "float_accuracy": estimates["float_accuracy"],
-        "bank_products": simulated["bank"]["compared"],
-        "bank_mismatches": simulated["bank"]["mismatches"],
-        "rule_mismatches": simulated["rules"]["mismatches"],
+        "bank_products": result.bank.compared,
+        "bank_mismatches": result.bank.mismatches,
+        "rule_mismatches": result.rules.mismatches,
         "seconds": round(seconds, 1),
     }
 
@@ -101,7 +109,6 @@ def _print_summary(file: OpsFile, summary: Mapping[str, Any]) -> None:
     )
     rows = []
     for point, record in zip(file.ops.operating_points, summary["operating_points"], strict=True):
-        used = dict.fromkeys(file.ops.multipliers[select].name for select in point.assignment)
         accuracies = (
             summary["float_accuracy"],
             summary["baseline_accuracy"],
@@ -111,7 +118,7 @@ def _print_summary(file: OpsFile, summary: Mapping[str, Any]) -> None:
         rows.append(
             (
                 point.name,
-                ", ".join(used),
+                used_multipliers(file.ops, point),
                 *(f"{accuracy:.2%}" for accuracy in accuracies),
                 f"{record['relative_power']:.3f}",
                 str(record["rtl_images"]),

@@ -8,7 +8,7 @@ import typer
 from qosnets.errors import InputError, ToolError
 from qosnets.files import canonical_json, check_output_folder, publish, sha256
 from qosnets.library import Library, cache_home
-from qosnets.ops import OpsFile
+from qosnets.ops import OperatingPoint, Ops, OpsFile
 
 from .cli_library import load_libraries, load_library
 from .cli_output import Progress, print_json, print_table, report_progress
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SEARCH_MANIFEST",
-    "cached_folder",
     "make_design",
     "print_report",
     "run_report",
     "run_search",
     "run_sim",
     "search_files",
+    "simulate_design",
+    "used_multipliers",
 ]
 
 SEARCH_MANIFEST: Mapping[str, Any] = {"schema": "qosnets-search/1"}
@@ -60,7 +61,7 @@ def run_search(
     with report_progress() as progress:
         files = search_files(candidates, progress, **recipe)
     publish(out, files, force=force, manifest=SEARCH_MANIFEST)
-    print_operating_points(OpsFile.load(out / "ops.json"))
+    _print_operating_points(OpsFile.load(out / "ops.json"))
 
 
 def _floats(text: str) -> tuple[float, ...]:
@@ -70,13 +71,18 @@ def _floats(text: str) -> tuple[float, ...]:
         raise InputError(f"--scales: must be numbers separated by commas, not {text!r}") from None
 
 
-def print_operating_points(file: OpsFile) -> None:
+def used_multipliers(ops: Ops, point: OperatingPoint) -> str:
+    """Return the names of the multipliers that an operating point uses."""
+    return ", ".join(dict.fromkeys(ops.multipliers[select].name for select in point.assignment))
+
+
+def _print_operating_points(file: OpsFile) -> None:
     """Print the operating points of a search and what it estimates of them."""
     estimates = (file.ops.estimates or {})["operating_points"]
     rows = [
         (
             point.name,
-            ", ".join(dict.fromkeys(file.ops.multipliers[i].name for i in point.assignment)),
+            used_multipliers(file.ops, point),
             f"{estimate['accuracy']:.2%}",
             f"{estimate['relative_power']:.3f}",
         )
@@ -96,7 +102,7 @@ def make_design(ops: Path, **options: int) -> "tuple[OpsFile, Design]":
     return file, generate(file, load_libraries(), **options)
 
 
-def cached_folder(design: "Design") -> Path:
+def _cached_folder(design: "Design") -> Path:
     """Return a folder of the cache that holds ``design``."""
     listing = [canonical_json(design.manifest), *map(sha256, design.files.values())]
     key = sha256(repr(listing).encode())[:32]
@@ -117,12 +123,12 @@ def run_sim(
     """Run ``sim``; ends with exit code 1 on mismatches."""
     with report_progress() as progress:
         result = simulate_design(
-            cached_folder(design), file, progress, n_images=n_images, stalls=stalls, seed=seed
+            _cached_folder(design), file, progress, n_images=n_images, stalls=stalls, seed=seed
         )
     if as_json:
         print_json(result.to_json() | {"mismatches": result.mismatches})
     else:
-        print_simulation(result)
+        _print_simulation(result)
     if result.mismatches:
         raise typer.Exit(1)
 
@@ -136,7 +142,7 @@ def simulate_design(
     return simulate(folder, file, progress=progress, **options)
 
 
-def print_simulation(result: "SimulationResult") -> None:
+def _print_simulation(result: "SimulationResult") -> None:
     """Print what was compared and what differed."""
     parts = [("multiplier bank", None, result.bank), ("rules", None, result.rules)]
     parts += [(point.name, point, point.comparison) for point in result.points]
@@ -163,7 +169,7 @@ def run_report(file: OpsFile, design: "Design", *, as_json: bool) -> None:
 
     with report_progress() as progress:
         progress("Synthesising the array", 0, 1)
-        values = report(design, file, load_libraries())
+        values = report(design, file)
         progress("Synthesising the array", 1, 1)
     if as_json:
         print_json(values)

@@ -7,16 +7,9 @@ from qosnets.errors import InputError
 from qosnets.lut import Lut
 from qosnets.ops import Ops
 
-__all__ = ["DEFAULT_K_MAX", "DEFAULT_PSUM_DEPTH", "MAX_EXTENT", "ArrayConfig", "ceil_div"]
+from .defaults import DEFAULT_K_MAX, DEFAULT_PSUM_DEPTH, MAX_EXTENT
 
-DEFAULT_K_MAX = 4608
-"""Largest reduction where ``ops.json`` gives no geometry: a 3x3 kernel over 512 channels."""
-
-DEFAULT_PSUM_DEPTH = 1024
-"""Output positions that a column can accumulate at a time."""
-
-MAX_EXTENT = 64
-"""Largest number of rows or columns."""
+__all__ = ["ArrayConfig", "ceil_div"]
 
 TILES_PER_LAYER = 16
 """Column tiles kept per layer and operating point where ``ops.json`` gives no geometry."""

@@ -1,20 +1,19 @@
 """``generate``: from ``ops.json`` and netlists to Verilog and a manifest."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-import numpy as np
 from qosnets.errors import InputError
-from qosnets.library import Library, find_multiplier
-from qosnets.lut import Lut, check_lut_sha256
+from qosnets.library import Entry, Found, Library, find_multiplier
+from qosnets.lut import Lut, check_lut_sha256, lut_file
 from qosnets.ops import ModeRealisation, Multiplier, OpsFile
 from qosnets_library.evaluate import netlist_lut
 
 from .bank import BankMember
-from .config import DEFAULT_K_MAX, DEFAULT_PSUM_DEPTH, ArrayConfig
+from .config import ArrayConfig
+from .defaults import DEFAULT_EXTENT, DEFAULT_K_MAX, DEFAULT_PSUM_DEPTH
 from .emit import emit_verilog
 from .modules import build_modules
 from .ports import describe_ports
@@ -26,10 +25,14 @@ MANIFEST_SCHEMA = "qosnets-design/1"
 
 @dataclass(frozen=True)
 class Design:
-    """A generated design: its files by relative path, and the manifest without their listing."""
+    """A generated design."""
 
     files: dict[str, bytes]
+    """By relative path."""
     manifest: dict[str, Any]
+    """Without the listing of the files."""
+    entries: tuple[Entry, ...]
+    """Library entry of each multiplier."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +41,8 @@ class _Member:
 
     multiplier: Multiplier
     module_name: str
-    library: str
+    found: Found
     netlist: str
-    netlist_sha256: str
     lut: Lut
 
 
@@ -48,8 +50,8 @@ def generate(
     file: OpsFile,
     libraries: Sequence[Library],
     *,
-    rows: int = 8,
-    cols: int = 8,
+    rows: int = DEFAULT_EXTENT,
+    cols: int = DEFAULT_EXTENT,
     k_max: int = DEFAULT_K_MAX,
     psum_depth: int = DEFAULT_PSUM_DEPTH,
 ) -> Design:
@@ -95,8 +97,9 @@ def generate(
     files |= {f"rtl/{name}.v": text.encode() for name, text in verilog.items()}
     files["rtl/files.f"] = "".join(f"{name.removeprefix('rtl/')}\n" for name in files).encode()
     files["rtl/lint.vlt"] = resources.files(__package__).joinpath("lint.vlt").read_bytes()
-    files |= {f"lut/{member.module_name}.npy": _npy(member.lut) for member in members}
-    return Design(files, _manifest(file, config, members, modules))
+    files |= {f"lut/{member.module_name}.npy": lut_file(member.lut) for member in members}
+    entries = tuple(member.found.entry for member in members)
+    return Design(files, _manifest(file, config, members, modules), entries)
 
 
 def _find(file: OpsFile, libraries: Sequence[Library], code: int) -> _Member:
@@ -117,26 +120,13 @@ def _find(file: OpsFile, libraries: Sequence[Library], code: int) -> _Member:
     path = found.library.folder / f"{found.entry.name}.v"
     lut = netlist_lut(netlist, where=f"{where}: {path}")
     check_lut_sha256(lut, multiplier.lut_sha256, where)
-    assert found.entry.netlist_sha256 is not None  # checked by Library.netlist
-    return _Member(
-        multiplier,
-        f"mul{code}_{multiplier.name.replace('.', '_')}",
-        found.library.name,
-        netlist,
-        found.entry.netlist_sha256,
-        lut,
-    )
+    module_name = f"mul{code}_{multiplier.name.replace('.', '_')}"
+    return _Member(multiplier, module_name, found, netlist, lut)
 
 
 def _module(member: _Member) -> str:
     """Return the netlist under the module name it has in the bank."""
     return member.netlist.replace("module multiplier(", f"module {member.module_name}(", 1)
-
-
-def _npy(lut: Lut) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, lut)
-    return buffer.getvalue()
 
 
 def _manifest(
@@ -163,9 +153,9 @@ def _manifest(
             {
                 "name": member.multiplier.name,
                 "module": member.module_name,
-                "library": member.library,
+                "library": member.found.library.name,
                 "lut_sha256": member.multiplier.lut_sha256,
-                "netlist_sha256": member.netlist_sha256,
+                "netlist_sha256": member.found.entry.netlist_sha256,
                 "activation_port": member.multiplier.activation_port.value,
                 "lut": f"lut/{member.module_name}.npy",
             }

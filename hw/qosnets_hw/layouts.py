@@ -11,12 +11,15 @@ __all__ = [
     "index_shape",
     "job_layout",
     "layer_layout",
+    "layer_shape",
     "layer_write_layout",
     "parameter_layout",
     "parameter_write_layout",
+    "point_shape",
     "result_layout",
     "select_shape",
     "sums_layout",
+    "tile_shape",
 ]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
-from qosnets.library import Entry, Library, find_multiplier
+from qosnets.library import Entry
 from qosnets.ops import OpsFile
 from qosnets_library.cells import CELLS_NAME
 from qosnets_library.yosys import yosys_version
@@ -46,7 +46,7 @@ BLOCKS = {
 """Block of a module; the netlists are multipliers, everything else is control."""
 
 
-def report(design: Design, file: OpsFile, libraries: Sequence[Library]) -> dict[str, Any]:
+def report(design: Design, file: OpsFile) -> dict[str, Any]:
     """Return the report on ``design``, generated from ``file``, as JSON values.
 
     Areas are cell areas in gate equivalents after synthesis to the generic cells; memories are
@@ -61,18 +61,7 @@ def report(design: Design, file: OpsFile, libraries: Sequence[Library]) -> dict[
     modules = synthesise(design)
     netlists = {member["module"] for member in design.manifest["multipliers"]}
     total = sum(area.instances * area.area_ge for area in modules.values())
-    entries = [
-        find_multiplier(
-            libraries,
-            name=multiplier.name,
-            lut_sha256=multiplier.lut_sha256,
-            library=multiplier.library,
-            netlist_sha256=multiplier.netlist_sha256,
-            where=f"{file.path}: multipliers[{code}]",
-        ).entry
-        for code, multiplier in enumerate(file.ops.multipliers)
-    ]
-    powers = relative_powers(file, entries)
+    powers = relative_powers(file, design.entries)
     return {
         "schema": REPORT_SCHEMA,
         "ops_sha256": file.sha256,
@@ -99,7 +88,7 @@ def report(design: Design, file: OpsFile, libraries: Sequence[Library]) -> dict[
                 "relative_power": entry.estimates and entry.estimates.relative_power,
             }
             for multiplier, member, entry in zip(
-                file.ops.multipliers, design.manifest["multipliers"], entries, strict=True
+                file.ops.multipliers, design.manifest["multipliers"], design.entries, strict=True
             )
         ],
         "operating_points": [

@@ -24,7 +24,7 @@ async def run(bench: ArrayBench) -> None:
     """Run ``bench`` and write its result."""
     job = bench.job
     await bench.start()
-    n_points, n_layers = len(bench.points), len(bench.ops.layers)
+    n_points = len(bench.points)
     n_images = len(bench.vectors["input"]) if bench.vectors else 0
     if job.n_images is not None:
         n_images = min(n_images, job.n_images)
@@ -35,8 +35,7 @@ async def run(bench: ArrayBench) -> None:
             if n_images:
                 await bench.run_image(point, number)
             else:
-                for layer in range(n_layers):
-                    await bench.run_drawn_layer(point, layer, last=layer == n_layers - 1)
+                await bench.run_drawn_inference(point)
             job.report_progress(number * n_points + point + 1, n_inferences * n_points)
     rules = await check_rules(bench)
     SimulationResult(job.seed, rules=rules, points=bench.points).save(Path(job.result))
@@ -81,6 +80,5 @@ async def check_rules(bench: ArrayBench) -> Comparison:
     expect("a reset clears the errors", 0, dut.point_error)
     expect("a reset clears the errors", 0, dut.job_error)
     expect("a reset returns to the first point", 0, dut.point_active)
-    for layer in range(n_layers):
-        await bench.run_drawn_layer(0, layer, last=layer == n_layers - 1)
+    await bench.run_drawn_inference(0)
     return rules

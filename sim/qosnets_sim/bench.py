@@ -159,6 +159,12 @@ class ArrayBench:
         acc, out = (np.stack(values) for values in zip(*runs, strict=True))
         return from_columns(acc, geometry), from_columns(out, geometry)
 
+    async def run_drawn_inference(self, point: int) -> None:
+        """Run all layers on random activations."""
+        n_layers = len(self.ops.layers)
+        for layer in range(n_layers):
+            await self.run_drawn_layer(point, layer, last=layer == n_layers - 1)
+
     async def run_drawn_layer(self, point: int, layer: int, *, last: bool) -> None:
         """Run a layer on random activations."""
         plan = self.plans[layer]

@@ -22,6 +22,7 @@ __all__ = [
     "check_lut_sha256",
     "exact_lut",
     "load_lut",
+    "lut_file",
     "lut_sha256",
     "oriented",
 ]
@@ -70,6 +71,13 @@ def load_lut(path: Path) -> Lut:
         found = f"{lut.dtype}{list(lut.shape)}" if isinstance(lut, np.ndarray) else "an archive"
         raise InputError(f"{path}: LUT must be uint16[256, 256], not {found}")
     return lut
+
+
+def lut_file(lut: Lut) -> bytes:
+    """Return the content of the NumPy file of a LUT, little-endian on every machine."""
+    buffer = io.BytesIO()
+    np.save(buffer, lut.astype("<u2"), allow_pickle=False)
+    return buffer.getvalue()
 
 
 def check_lut_sha256(lut: Lut, expected: str, where: str) -> None:

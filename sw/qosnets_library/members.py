@@ -1,7 +1,6 @@
 """Characterised multipliers, and the writer of library folders."""
 
 import errno
-import io
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-import numpy as np
 from qosnets.errors import InputError
 from qosnets.files import canonical_json, sha256
 from qosnets.library import (
@@ -22,7 +20,7 @@ from qosnets.library import (
     Metrics,
     Realisation,
 )
-from qosnets.lut import Lut, lut_sha256
+from qosnets.lut import Lut, lut_file, lut_sha256
 
 from .characterise import Cost, error_metrics, estimate, estimates, map_netlist
 from .evaluate import netlist_lut
@@ -135,7 +133,7 @@ def write_library(
             staged.mkdir()
             for member in members:
                 (staged / f"{member.name}.v").write_text(member.netlist)
-                (staged / f"{member.name}.npy").write_bytes(_npy(member.lut))
+                (staged / f"{member.name}.npy").write_bytes(lut_file(member.lut))
             (staged / LIBRARY_FILE).write_bytes(canonical_json(content))
             replaced = Path(temporary, "replaced")
             if force and folder.exists():
@@ -151,9 +149,3 @@ def write_library(
             raise InputError(f"{folder}: exists already (--force replaces it)") from None
         raise InputError(f"{folder}: cannot be written: {error.strerror}") from None
     return Library.open(folder)
-
-
-def _npy(lut: Lut) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, lut.astype("<u2"), allow_pickle=False)
-    return buffer.getvalue()

@@ -23,7 +23,6 @@ __all__ = [
     "all_libraries",
     "import_library",
     "verify_library",
-    "write_library",
 ]
 
 _SUFFIXES = (".v", ".sv")

@@ -91,7 +91,7 @@ def design(file, library) -> Design:
 
 @pytest.fixture(scope="module")
 def result(design, file, library) -> dict:
-    return report(design, file, [library])
+    return report(design, file)
 
 
 def test_every_module_of_the_design_is_counted(design, result):
