@@ -1,17 +1,17 @@
 """Reader of multiplier libraries.
 
-A library is a folder with ``library.json`` and, per entry, ``NAME.v`` (canonical netlist) and
-optionally ``NAME.npy`` (LUT). Libraries are found in the folders of ``QOSNETS_LIBRARY_PATH``
+A library is a folder with ``library.json`` and, per entry, ``NAME.v`` (canonical netlist) or, for
+a table, ``NAME.npy`` (LUT). Libraries are found in the folders of ``QOSNETS_LIBRARY_PATH``
 (each a library or a folder of libraries) and in ``$XDG_DATA_HOME/qosnets-hw``.
 """
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -19,6 +19,7 @@ from .errors import InputError
 from .files import read_bytes, read_json, sha256
 from .lut import Lut, check_lut_sha256, load_lut
 from .names import Name, Sha256
+from .netlist import netlist_lut
 from .validation import validation_message
 
 __all__ = [
@@ -30,7 +31,9 @@ __all__ = [
     "Library",
     "LibraryData",
     "Metrics",
+    "Published",
     "Realisation",
+    "Toggles",
     "cache_home",
     "data_home",
     "find_multiplier",
@@ -38,7 +41,10 @@ __all__ = [
 ]
 
 LIBRARY_FILE = "library.json"
-LIBRARY_SCHEMA = "qosnets-library/1"
+LIBRARY_SCHEMA = "qosnets-library/2"
+
+
+OperandWidth: TypeAlias = Annotated[int, Field(ge=1, le=8)]
 
 
 class Realisation(StrEnum):
@@ -71,20 +77,48 @@ class Metrics(_Record):
     error_std: float
     max_product: int
     """Largest entry of the LUT; sizes accumulators."""
+    rank: int
+    """Rank of the LUT itself (not of the error) as an integer matrix; 1 for the exact product."""
+
+
+class Toggles(_Record):
+    """Switching activity per port bit: mean toggles per operation, least significant bit first."""
+
+    a: tuple[float, ...] = Field(min_length=8, max_length=8)
+    b: tuple[float, ...] = Field(min_length=8, max_length=8)
+    product: tuple[float, ...] = Field(min_length=16, max_length=16)
 
 
 class Estimates(_Record):
     """Cost of the mapped netlist. Every figure names what it was estimated with."""
 
-    area_ge: float
-    """Cell area in gate equivalents (NAND2 = 1)."""
-    switched_capacitance: float
-    """Mean input capacitance switched per operation, in unit input capacitances of `cells`."""
+    area_um2: float
+    """Cell area."""
+    delay_ns: float
+    """Longest path from an operand to a product bit."""
+    power_uw: float
+    """Dynamic and leakage power at 100 million operations per second."""
+    leakage_uw: float
+    """Leakage power alone."""
     relative_power: float
-    """`switched_capacitance` relative to the best exact multiplier of the embedded library."""
+    """`power_uw` relative to the best exact multiplier of the default library in the same flow."""
+    toggles: Toggles
     engine: str
-    cells: str
+    """Program and method."""
+    liberty: str
+    """Name of the cell library."""
+    liberty_sha256: Sha256
     distribution: str
+    """Name of the distribution of the operands."""
+
+
+class Published(_Record):
+    """Figures that the authors of a circuit published."""
+
+    source: str
+    power_mw: float
+    area_um2: float
+    delay_ns: float
 
 
 class Entry(_Record):
@@ -99,12 +133,16 @@ class Entry(_Record):
     """Where the circuit comes from, for people."""
     metrics: Metrics
     estimates: Estimates | None
+    """None for a table."""
+    published: Published | None = None
+    operand_width: tuple[OperandWidth, OperandWidth] = (8, 8)
+    """Bits of ports A and B that the circuit reads; it ignores those above."""
 
 
 class LibraryData(_Record):
     """Content of ``library.json``."""
 
-    schema_: Literal["qosnets-library/1"] = Field(alias="schema")
+    schema_: Literal["qosnets-library/2"] = Field(alias="schema")
     name: Name
     entries: list[Entry]
 
@@ -152,21 +190,24 @@ class Library:
             raise InputError(f"library {self.name}: has no multiplier {name!r}")
         return self.entries[name]
 
-    def has_table(self, name: str) -> bool:
-        """Tell whether the optional table of ``name`` is stored."""
-        return (self.folder / f"{name}.npy").is_file()
-
     def lut(self, name: str) -> Lut:
-        """Return the stored LUT of ``name``, checked against its hash.
+        """Return the table of ``name``, checked against its hash.
+
+        It is evaluated from the netlist, or read where the entry is a table.
 
         Raises
         ------
         InputError
-            If the table is missing, malformed, or has another hash.
+            If the netlist or table is missing, malformed, or has another hash.
         """
-        path = self.folder / f"{name}.npy"
-        lut = load_lut(path)
-        check_lut_sha256(lut, self.entry(name).lut_sha256, str(path))
+        entry = self.entry(name)
+        if entry.realisation is Realisation.TABLE:
+            path = self.folder / f"{name}.npy"
+            lut = load_lut(path)
+        else:
+            path = self.folder / f"{name}.v"
+            lut = netlist_lut(self.netlist(name), where=str(path))
+        check_lut_sha256(lut, entry.lut_sha256, str(path))
         return lut
 
     def netlist(self, name: str) -> str:
@@ -247,7 +288,6 @@ def find_multiplier(
     library: str | None = None,
     netlist_sha256: str | None = None,
     where: str,
-    evaluate: Callable[[str], Lut] | None = None,
 ) -> Found:
     """Find the multiplier that a reference means.
 
@@ -263,9 +303,6 @@ def find_multiplier(
         The reference, as in ``ops.json``.
     where
         Place of the reference, starts every message.
-    evaluate
-        Returns the LUT of a canonical netlist; lets the message say why a hash differs where the
-        library stores no table.
 
     Raises
     ------
@@ -274,7 +311,7 @@ def find_multiplier(
     """
     if library is not None:
         found = _find_named(libraries, name, library, where)
-        _check_hashes(found, lut_sha256, netlist_sha256, where, evaluate)
+        _check_hashes(found, lut_sha256, netlist_sha256, where)
         return found
     same_name: list[Found] = []
     for candidate in libraries:
@@ -285,7 +322,7 @@ def find_multiplier(
             if entry.name == name:
                 same_name.append(Found(candidate, entry))
     for found in same_name:
-        _check_hashes(found, lut_sha256, netlist_sha256, where, evaluate)
+        _check_hashes(found, lut_sha256, netlist_sha256, where)
     raise InputError(
         f"{where}: no library has a multiplier with LUT hash {lut_sha256} ({name});"
         f" searched {_names(libraries)}"
@@ -301,20 +338,10 @@ def _find_named(libraries: Sequence[Library], name: str, library: str, where: st
     raise InputError(f"{where}: library {library!r} is not one of {_names(libraries)}")
 
 
-def _check_hashes(
-    found: Found,
-    lut_sha256: str,
-    netlist_sha256: str | None,
-    where: str,
-    evaluate: Callable[[str], Lut] | None,
-) -> None:
-    entry, library = found.entry, found.library
+def _check_hashes(found: Found, lut_sha256: str, netlist_sha256: str | None, where: str) -> None:
+    entry = found.entry
     if entry.lut_sha256 != lut_sha256:
-        if library.has_table(entry.name):
-            check_lut_sha256(library.lut(entry.name), lut_sha256, where)
-        elif evaluate is not None:
-            check_lut_sha256(evaluate(library.netlist(entry.name)), lut_sha256, where)
-        raise InputError(f"{where}: LUT hash must be {entry.lut_sha256}, not {lut_sha256}")
+        check_lut_sha256(found.library.lut(entry.name), lut_sha256, where)
     if netlist_sha256 not in (None, entry.netlist_sha256):
         raise InputError(
             f"{where}: netlist hash must be {entry.netlist_sha256}, not {netlist_sha256}"

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 from qosnets.errors import InputError
 from qosnets.library import Entry, Library, Realisation
-from qosnets.lut import Lut, check_lut_sha256
-from qosnets_library.evaluate import netlist_lut
+from qosnets.lut import Lut
 
 __all__ = ["Candidate", "load_candidates"]
 
@@ -25,7 +24,7 @@ def load_candidates(library: Library) -> list[Candidate]:
     Raises
     ------
     InputError
-        If there is none, one lacks estimates, or a table cannot be read.
+        If there is none, or one lacks estimates or its netlist cannot be read.
     """
     found: dict[str | None, Candidate] = {}
     for entry in library.entries.values():
@@ -33,16 +32,8 @@ def load_candidates(library: Library) -> list[Candidate]:
             continue
         if entry.estimates is None:
             raise InputError(f"library {library.name}: {entry.name}.estimates: is missing")
-        lut = _lut(library, entry)
-        found[entry.netlist_sha256] = Candidate(entry, lut, entry.estimates.relative_power)
+        lut, power = library.lut(entry.name), entry.estimates.relative_power
+        found[entry.netlist_sha256] = Candidate(entry, lut, power)
     if not found:
         raise InputError(f"library {library.name}: must have a multiplier with a netlist, has none")
     return list(found.values())
-
-
-def _lut(library: Library, entry: Entry) -> Lut:
-    if library.has_table(entry.name):
-        return library.lut(entry.name)
-    lut = netlist_lut(library.netlist(entry.name))
-    check_lut_sha256(lut, entry.lut_sha256, f"library {library.name}: {entry.name}")
-    return lut

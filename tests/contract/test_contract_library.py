@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from netlists import netlist
 from qosnets.errors import InputError
 from qosnets.files import sha256
 from qosnets.library import (
@@ -25,6 +26,7 @@ from qosnets.lut import (
     lut_sha256,
     oriented,
 )
+from qosnets.netlist import netlist_lut
 
 METRICS = {
     "mae": 0.5,
@@ -35,11 +37,24 @@ METRICS = {
     "error_mean": 0.5,
     "error_std": 0.5,
     "max_product": 65_025,
+    "rank": 3,
 }
 
 EXACT = exact_lut()
-SWAPPABLE = np.tril(EXACT)
-"""Not commutative."""
+
+
+def multiplier(product: str, *unused: str) -> str:
+    """Return a netlist with ``product`` in bit 0, and gates that nothing depends on."""
+    return netlist([product, *unused], ["n0", *["1'b0"] * 15])
+
+
+AND = multiplier("A[0] & B[0]")
+AND_TOO = multiplier("A[0] & B[0]", "~A[0]")
+AND_AGAIN = multiplier("A[0] & B[0]", "~B[0]")
+OR = multiplier("A[0] | B[0]")
+SELECT = multiplier("A[0] ? 1'b0 : B[0]")
+AND_LUT, OR_LUT, SELECT_LUT = map(netlist_lut, (AND, OR, SELECT))
+"""The last is not commutative."""
 
 
 def npy(lut: np.ndarray) -> bytes:
@@ -48,44 +63,41 @@ def npy(lut: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def write_library(folder: Path, name: str, members, *, tables: bool = True) -> Library:
-    """Write a library of ``(name, lut, netlist text or None)``."""
+def write_library(folder: Path, name: str, members: dict[str, str | np.ndarray]) -> Library:
+    """Write a library of netlists and tables."""
     folder.mkdir(parents=True)
     entries = []
-    for member, lut, netlist in members:
+    for member, content in members.items():
+        is_netlist = isinstance(content, str)
+        lut = netlist_lut(content) if is_netlist else content
         entries.append(
             {
                 "name": member,
-                "realisation": "table" if netlist is None else "netlist",
+                "realisation": "netlist" if is_netlist else "table",
                 "lut_sha256": lut_sha256(lut),
-                "netlist_sha256": None if netlist is None else sha256(netlist.encode()),
+                "netlist_sha256": sha256(content.encode()) if is_netlist else None,
                 "origin": "test",
                 "metrics": METRICS,
                 "estimates": None,
             }
         )
-        if netlist is not None:
-            (folder / f"{member}.v").write_text(netlist)
-        if tables:
+        if is_netlist:
+            (folder / f"{member}.v").write_text(content)
+        else:
             (folder / f"{member}.npy").write_bytes(npy(lut))
-    content = {"schema": "qosnets-library/1", "name": name, "entries": entries}
+    content = {"schema": "qosnets-library/2", "name": name, "entries": entries}
     (folder / LIBRARY_FILE).write_text(json.dumps(content))
     return Library.open(folder)
 
 
 @pytest.fixture
 def libraries(tmp_path) -> list[Library]:
-    first = write_library(
-        tmp_path / "first",
-        "first",
-        [("zebra", EXACT, "z"), ("dadda", EXACT, "d"), ("low", SWAPPABLE, "l")],
-    )
-    second = write_library(
-        tmp_path / "second",
-        "second",
-        [("wallace", EXACT, "w"), ("low", EXACT & 0xFF00, "m"), ("half", EXACT >> 1, None)],
-    )
-    return [first, second]
+    first = {"zebra": AND, "dadda": AND_TOO, "low": SELECT}
+    second = {"wallace": AND_AGAIN, "low": OR, "half": EXACT >> 1}
+    return [
+        write_library(tmp_path / "first", "first", first),
+        write_library(tmp_path / "second", "second", second),
+    ]
 
 
 def find(libraries, name, lut, **reference):
@@ -104,31 +116,38 @@ def refusal(call, *arguments, **options) -> str:
 
 
 def test_the_hash_decides_then_library_then_name(libraries):
-    assert find(libraries, "zebra", EXACT) == ("first", "zebra")  # same name first
-    assert find(libraries, "other", EXACT) == ("first", "dadda")  # then name order
-    assert find(libraries, "wallace", EXACT) == ("first", "dadda")  # earlier library first
-    assert find(libraries[::-1], "dadda", EXACT) == ("second", "wallace")
-    assert find(libraries, "low", EXACT & 0xFF00) == ("second", "low")  # names do not identify
-    assert find(libraries, "low", SWAPPABLE) == ("first", "low")
+    assert find(libraries, "zebra", AND_LUT) == ("first", "zebra")  # same name first
+    assert find(libraries, "other", AND_LUT) == ("first", "dadda")  # then name order
+    assert find(libraries, "wallace", AND_LUT) == ("first", "dadda")  # earlier library first
+    assert find(libraries[::-1], "dadda", AND_LUT) == ("second", "wallace")
+    assert find(libraries, "low", OR_LUT) == ("second", "low")  # names do not identify
+    assert find(libraries, "low", SELECT_LUT) == ("first", "low")
+
+
+def digest(text: str) -> str:
+    return sha256(text.encode())
 
 
 def test_the_netlist_hash_narrows_the_search(libraries):
-    assert find(libraries, "zebra", EXACT, netlist_sha256=sha256(b"d")) == ("first", "dadda")
-    assert find(libraries, "zebra", EXACT, netlist_sha256=sha256(b"w")) == ("second", "wallace")
-    message = refusal(find, libraries, "zebra", EXACT, netlist_sha256=sha256(b"m"))
-    assert message == f"here: netlist hash must be {sha256(b'z')}, not {sha256(b'm')}"
+    found = find(libraries, "zebra", AND_LUT, netlist_sha256=digest(AND_TOO))
+    assert found == ("first", "dadda")
+    found = find(libraries, "zebra", AND_LUT, netlist_sha256=digest(AND_AGAIN))
+    assert found == ("second", "wallace")
+    message = refusal(find, libraries, "zebra", AND_LUT, netlist_sha256=digest(OR))
+    assert message == f"here: netlist hash must be {digest(AND)}, not {digest(OR)}"
 
 
 def test_a_named_library_is_meant_exactly(libraries):
-    assert find(libraries, "wallace", EXACT, library="second") == ("second", "wallace")
-    message = refusal(find, libraries, "dadda", EXACT, library="second")
+    assert find(libraries, "wallace", AND_LUT, library="second") == ("second", "wallace")
+    message = refusal(find, libraries, "dadda", AND_LUT, library="second")
     assert message == "here: library second has no multiplier 'dadda'"
-    message = refusal(find, libraries, "dadda", EXACT, library="third")
+    message = refusal(find, libraries, "dadda", AND_LUT, library="third")
     assert message == "here: library 'third' is not one of first, second"
-    message = refusal(find, libraries, "dadda", EXACT, library="first", netlist_sha256=sha256(b"z"))
-    assert message == f"here: netlist hash must be {sha256(b'd')}, not {sha256(b'z')}"
-    message = refusal(find, libraries, "low", SWAPPABLE, library="second")
-    stored, given = lut_sha256(EXACT & 0xFF00), lut_sha256(SWAPPABLE)
+    named = {"library": "first", "netlist_sha256": digest(AND)}
+    message = refusal(find, libraries, "dadda", AND_LUT, **named)
+    assert message == f"here: netlist hash must be {digest(AND_TOO)}, not {digest(AND)}"
+    message = refusal(find, libraries, "low", SELECT_LUT, library="second")
+    stored, given = lut_sha256(OR_LUT), lut_sha256(SELECT_LUT)
     assert message == f"here: LUT hash of the netlist must be {given}, not {stored}"
 
 
@@ -137,8 +156,8 @@ SWAPPED = " (operands swapped: the hash is that of the transposed table)"
 
 @pytest.mark.parametrize("reference", [{}, {"library": "first"}])
 def test_swapped_operands_are_named(libraries, reference):
-    message = refusal(find, libraries, "low", SWAPPABLE.T, **reference)
-    stored, given = lut_sha256(SWAPPABLE), lut_sha256(SWAPPABLE.T.copy())
+    message = refusal(find, libraries, "low", SELECT_LUT.T, **reference)
+    stored, given = lut_sha256(SELECT_LUT), lut_sha256(SELECT_LUT.T.copy())
     assert message == f"here: LUT hash of the netlist must be {given}, not {stored}{SWAPPED}"
 
 
@@ -155,8 +174,8 @@ def test_nothing_found(libraries):
 
 def test_netlist_and_table(libraries):
     first, second = libraries
-    assert first.netlist("dadda") == "d"
-    np.testing.assert_array_equal(first.lut("low"), SWAPPABLE)
+    assert first.netlist("dadda") == AND_TOO
+    np.testing.assert_array_equal(first.lut("low"), SELECT_LUT)
     np.testing.assert_array_equal(second.lut("half"), EXACT >> 1)
     message = "library second: half is a table without a netlist: simulation only"
     assert refusal(second.netlist, "half") == message
@@ -165,34 +184,49 @@ def test_netlist_and_table(libraries):
         assert refusal(read, "absent") == "library first: has no multiplier 'absent'"
 
 
-def test_the_table_is_optional(tmp_path):
-    library = write_library(tmp_path / "x", "x", [("low", SWAPPABLE, "l")], tables=False)
-    assert not library.has_table("low")
-    path = library.folder / "low.npy"
-    assert refusal(library.lut, "low") == f"{path}: cannot be read: No such file or directory"
-    message = refusal(find, [library], "low", EXACT)
-    stored, given = lut_sha256(SWAPPABLE), lut_sha256(EXACT)
-    assert message == f"here: LUT hash must be {stored}, not {given}"
+def test_a_table_beside_a_netlist_is_not_read(libraries):
+    (libraries[0].folder / "low.npy").write_bytes(npy(EXACT))
+    np.testing.assert_array_equal(libraries[0].lut("low"), SELECT_LUT)
 
 
 def test_a_tampered_netlist_is_refused(libraries):
-    path = libraries[0].folder / "dadda.v"
-    path.write_text("D")
-    message = f"{path}: netlist hash must be {sha256(b'd')}, not {sha256(b'D')}"
-    assert refusal(libraries[0].netlist, "dadda") == message
+    library, path = libraries[0], libraries[0].folder / "dadda.v"
+    for text in (OR, OR.replace("|", "")):
+        path.write_text(text)
+        message = f"{path}: netlist hash must be {digest(AND_TOO)}, not {digest(text)}"
+        assert refusal(library.netlist, "dadda") == refusal(library.lut, "dadda") == message
     path.unlink()
     message = f"{path}: cannot be read: No such file or directory"
-    assert refusal(libraries[0].netlist, "dadda") == message
+    assert refusal(library.netlist, "dadda") == refusal(library.lut, "dadda") == message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (OR, f"LUT hash of the netlist must be {lut_sha256(AND_LUT)}, not {lut_sha256(OR_LUT)}"),
+        ("garbage", "line 1: must be 'module multiplier(A, B, O);', not 'garbage'"),
+    ],
+)
+def test_a_netlist_of_another_function_is_refused(libraries, text, message):
+    """Even where the record names the netlist's own hash."""
+    library, path = libraries[0], libraries[0].folder / "zebra.v"
+    path.write_text(text)
+    record = library.folder / LIBRARY_FILE
+    record.write_text(record.read_text().replace(digest(AND), digest(text)))
+    assert refusal(Library.open(library.folder).lut, "zebra") == f"{path}: {message}"
 
 
 def test_a_tampered_table_is_refused(libraries):
-    path = libraries[0].folder / "dadda.npy"
-    lut = EXACT.copy()
+    path = libraries[1].folder / "half.npy"
+    lut = EXACT >> 1
     lut[3, 5] ^= 1
     path.write_bytes(npy(lut))
-    assert refusal(libraries[0].lut, "dadda") == (
-        f"{path}: LUT hash of the netlist must be {lut_sha256(EXACT)}, not {lut_sha256(lut)}"
+    assert refusal(libraries[1].lut, "half") == (
+        f"{path}: LUT hash of the netlist must be {lut_sha256(EXACT >> 1)}, not {lut_sha256(lut)}"
     )
+    path.unlink()
+    message = f"{path}: cannot be read: No such file or directory"
+    assert refusal(libraries[1].lut, "half") == message
 
 
 def npz() -> bytes:
@@ -225,17 +259,17 @@ def test_malformed_tables(tmp_path, data, message):
 def test_lut_hash_is_that_of_little_endian_bytes_in_c_order():
     data = b"".join((a * b).to_bytes(2, "little") for a in range(256) for b in range(256))
     assert lut_sha256(EXACT) == sha256(data)
-    assert lut_sha256(np.asfortranarray(SWAPPABLE)) == lut_sha256(SWAPPABLE)
-    assert lut_sha256(SWAPPABLE) != lut_sha256(SWAPPABLE.T)
+    assert lut_sha256(np.asfortranarray(SELECT_LUT)) == lut_sha256(SELECT_LUT)
+    assert lut_sha256(SELECT_LUT) != lut_sha256(SELECT_LUT.T)
     for wrong in (EXACT[:1], EXACT.astype(np.int32)):
         with pytest.raises(ValueError, match=r"LUT must be uint16\[256, 256\]"):
             lut_sha256(wrong)
-    check_lut_sha256(SWAPPABLE, lut_sha256(SWAPPABLE), "here")
+    check_lut_sha256(SELECT_LUT, lut_sha256(SELECT_LUT), "here")
 
 
 def test_orientation():
-    assert oriented(SWAPPABLE, ActivationPort.A)[200, 3] == SWAPPABLE[200, 3] == 600
-    assert oriented(SWAPPABLE, ActivationPort.B)[200, 3] == SWAPPABLE[3, 200] == 0
+    assert oriented(SELECT_LUT, ActivationPort.A)[200, 3] == SELECT_LUT[200, 3] == 1
+    assert oriented(SELECT_LUT, ActivationPort.B)[200, 3] == SELECT_LUT[3, 200] == 0
 
 
 ENTRY = ("entries", 0)
@@ -244,7 +278,7 @@ ENTRY = ("entries", 0)
 @pytest.mark.parametrize(
     ("place", "value", "message"),
     [
-        (("schema",), "qosnets-library/2", "schema: must be 'qosnets-library/1', not"),
+        (("schema",), "qosnets-library/1", "schema: must be 'qosnets-library/2', not"),
         (("name",), "../x", "name: must match pattern "),
         (("x",), 1, "x: unknown key"),
         ((*ENTRY, "x"), 1, "entries[0].x: unknown key"),
@@ -253,6 +287,13 @@ ENTRY = ("entries", 0)
         ((*ENTRY, "lut_sha256"), "5", "entries[0].lut_sha256: must match pattern "),
         ((*ENTRY, "realisation"), "x", "entries[0].realisation: must be 'netlist' or 'table', not"),
         ((*ENTRY, "metrics"), {}, "entries[0].metrics.mae: is missing"),
+        ((*ENTRY, "estimates"), {}, "entries[0].estimates.area_um2: is missing"),
+        ((*ENTRY, "published"), {}, "entries[0].published.source: is missing"),
+        (
+            (*ENTRY, "operand_width"),
+            [8, 9],
+            "entries[0].operand_width[1]: must be less than or equal to 8, not",
+        ),
     ],
 )
 def test_wrong_library_file(libraries, place, value, message):
@@ -285,10 +326,10 @@ def home(tmp_path, monkeypatch) -> Path:
 
 def test_user_libraries_are_found_on_the_path_then_at_home(home, tmp_path, monkeypatch):
     assert user_libraries() == []
-    write_library(home / "mine", "mine", [])
-    write_library(tmp_path / "many" / "b", "b", [])
-    write_library(tmp_path / "many" / "a", "a", [])
-    write_library(tmp_path / "one", "one", [])
+    write_library(home / "mine", "mine", {})
+    write_library(tmp_path / "many" / "b", "b", {})
+    write_library(tmp_path / "many" / "a", "a", {})
+    write_library(tmp_path / "one", "one", {})
     (tmp_path / "many" / "no_library").mkdir()
     folders = [str(tmp_path / "one"), "", str(tmp_path / "many")]
     assert [library.name for library in user_libraries()] == ["mine"]

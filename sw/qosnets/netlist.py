@@ -1,0 +1,174 @@
+"""Canonical netlists: the gates of a multiplier as text, and what they compute.
+
+A canonical netlist is one module of continuous assignments, a line each::
+
+    module multiplier(A, B, O);
+      input [7:0] A;
+      input [7:0] B;
+      output [15:0] O;
+      wire n0;                      # as many as there are gates, numbered
+      assign n0 = A[0] & B[0];      # one gate each, in the order of the wires
+      assign O[0] = n0;             # all 16 product bits, from the least significant
+    endmodule
+
+A gate is ``~x``, ``x & y``, ``x | y``, ``x ^ y``, ``~(x ^ y)`` or ``s ? x : y``. Its operands are
+constants (``1'b0``, ``1'b1``), port bits, and the outputs of gates above it. The reader accepts
+nothing else, so that every tool that reads the text as Verilog sees the same circuit.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import NoReturn, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import InputError, shorten
+from .lut import Lut
+
+__all__ = ["netlist_lut"]
+
+# 64 operand pairs travel in one machine word: bit i % 64 of word i // 64 belongs to pair i. A pair
+# is the number 256·a + b, hence the index into a flattened table.
+_Words: TypeAlias = npt.NDArray[np.uint64]
+
+_N_PRODUCT_BITS = 16
+_MAX_GATES = 1 << 15
+"""Evaluation takes 8 KiB for each; a multiplier of more is a table in disguise."""
+
+_HEADER = (
+    "module multiplier(A, B, O);",
+    "  input [7:0] A;",
+    "  input [7:0] B;",
+    "  output [15:0] O;",
+)
+_OPERAND = r"(1'b[01]|[AB]\[[0-7]\]|n(?:0|[1-9][0-9]*))"
+_GATE = re.compile(
+    rf"~{_OPERAND}|{_OPERAND} ([&|^]) {_OPERAND}|~\({_OPERAND} \^ {_OPERAND}\)"
+    rf"|{_OPERAND} \? {_OPERAND} : {_OPERAND}"
+)
+_GATE_RULE = "a gate must be ~x, x & y, x | y, x ^ y, ~(x ^ y) or s ? x : y"
+
+
+def netlist_lut(text: str, *, where: str = "netlist") -> Lut:
+    """Return the products of all operand pairs, uint16 ``[256, 256]``.
+
+    Parameters
+    ----------
+    text
+        A canonical netlist.
+    where
+        What the text is called in messages.
+
+    Raises
+    ------
+    InputError
+        If the text is not a canonical netlist; the message names the line.
+    """
+    lines = _Lines(text, where)
+    for line in _HEADER:
+        lines.expect(line)
+    n_gates = 0
+    while lines.line == f"  wire n{n_gates};":
+        n_gates += 1
+        lines.advance()
+    if n_gates > _MAX_GATES:
+        raise InputError(f"{where}: must have at most {_MAX_GATES} gates, not {n_gates}")
+    nets = dict(_sources())
+    for index in range(n_gates):
+        expression = lines.assigned(f"n{index}")
+        nets[f"n{index}"] = _evaluate(expression, nets, lines)
+        lines.advance()
+    table = np.zeros(1 << 16, dtype=np.uint16)
+    for bit in range(_N_PRODUCT_BITS):
+        net = lines.assigned(f"O[{bit}]")
+        if net not in nets:
+            lines.refuse("a product bit must be a constant, a port bit or a gate", net)
+        table |= _unpack(nets[net]) << np.uint16(bit)
+        lines.advance()
+    lines.expect("endmodule")
+    lines.expect_end()
+    return table.reshape(256, 256)
+
+
+class _Lines:
+    """A text read line by line; ``line`` is the current one, empty past the end."""
+
+    def __init__(self, text: str, where: str) -> None:
+        self._lines = text.split("\n")
+        self._index = 0
+        self._where = where
+        self.line = self._lines[0]
+
+    def advance(self) -> None:
+        """Go to the next line."""
+        self._index += 1
+        self.line = self._lines[self._index] if self._index < len(self._lines) else ""
+
+    def refuse(self, rule: str, found: str) -> NoReturn:
+        """Raise the error of the current line."""
+        raise InputError(f"{self._where}: line {self._index + 1}: {rule}, not {shorten(found)}")
+
+    def expect(self, line: str) -> None:
+        """Demand that the current line be ``line``, and advance."""
+        if self.line != line:
+            self.refuse(f"must be {line!r}", self.line)
+        self.advance()
+
+    def expect_end(self) -> None:
+        """Demand that the line before be the last one, and complete."""
+        rest = "\n".join(self._lines[self._index :])
+        if rest or self._index == len(self._lines):
+            self.refuse("the text must end with a complete line 'endmodule'", rest)
+
+    def assigned(self, net: str) -> str:
+        """Return what the current line assigns to ``net``."""
+        prefix = f"  assign {net} = "
+        if not (self.line.startswith(prefix) and self.line.endswith(";")):
+            self.refuse(f"must be '{prefix}…;'", self.line)
+        return self.line[len(prefix) : -1]
+
+
+def _evaluate(expression: str, nets: Mapping[str, _Words], lines: _Lines) -> _Words:
+    """Return the output of the gate that the current line describes."""
+    found = _GATE.fullmatch(expression)
+    if found is None:
+        lines.refuse(_GATE_RULE, expression)
+    inverted, x, operator, y, x_same, y_same, select, high, low = found.groups()
+    try:
+        if inverted is not None:
+            return ~nets[inverted]
+        if operator == "&":
+            return nets[x] & nets[y]
+        if operator == "|":
+            return nets[x] | nets[y]
+        if operator == "^":
+            return nets[x] ^ nets[y]
+        if x_same is not None:
+            return ~(nets[x_same] ^ nets[y_same])
+        return nets[low] ^ (nets[select] & (nets[high] ^ nets[low]))
+    except KeyError as error:
+        lines.refuse("a gate must read gates above it", error.args[0])
+
+
+@cache
+def _sources() -> dict[str, _Words]:
+    """Return the constants and port bits by name."""
+    zeros = np.zeros((1 << 16) // 64, dtype=np.uint64)
+    sources = {"1'b0": zeros, "1'b1": ~zeros}
+    pairs = np.arange(1 << 16, dtype=np.uint16)
+    for port, first in (("A", 8), ("B", 0)):
+        for bit in range(8):
+            sources[f"{port}[{bit}]"] = _pack(pairs >> np.uint16(first + bit) & np.uint16(1))
+    return sources
+
+
+def _pack(bits: npt.NDArray[np.uint16]) -> _Words:
+    packed = np.packbits(bits.astype(np.uint8), bitorder="little")
+    return packed.view("<u8").astype(np.uint64)
+
+
+def _unpack(words: _Words) -> npt.NDArray[np.uint16]:
+    octets = words.astype("<u8").view(np.uint8)
+    return np.unpackbits(octets, bitorder="little").astype(np.uint16)
