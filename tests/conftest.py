@@ -24,6 +24,8 @@ def pytest_configure() -> None:
     os.environ["XDG_CACHE_HOME"] = str(ROOT / "build" / "test-cache")
     os.environ["XDG_DATA_HOME"] = str(ROOT / "build" / "test-data")
     os.environ.pop("QOSNETS_LIBRARY_PATH", None)
+    # Figures must not depend on the packages of the machine.
+    os.environ["QOSNETS_LIBERTY"] = "generic"
 
 
 @pytest.fixture(scope="session")

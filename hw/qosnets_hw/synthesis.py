@@ -8,7 +8,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from qosnets.errors import ToolError
-from qosnets_library.cells import ABC_SCRIPT, liberty
+from qosnets_library.generic_liberty import liberty
+from qosnets_library.mapping import ABC_SCRIPT
 from qosnets_library.yosys import YosysError, run_yosys
 
 from .generate import Design

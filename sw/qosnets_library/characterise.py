@@ -1,40 +1,54 @@
-"""Error metrics of a table, and cost estimates of a netlist mapped to the generic cells."""
+"""Error metrics of a table, and cost estimates of netlists mapped to a cell library."""
 
-import json
 import math
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from qosnets.library import Estimates, Metrics
+from pydantic import TypeAdapter
+from qosnets.files import sha256
+from qosnets.library import Estimates, Metrics, Toggles
 from qosnets.lut import Lut, exact_lut
 
-from .cells import ABC_SCRIPT, CELLS, CELLS_NAME, OUTPUT_LOAD, liberty
-from .gates import CELL_GATES, GateNetlist
-from .yosys import run_yosys, yosys_version
+from .cache import load, sources_sha256, store
+from .gates import GateNetlist
+from .liberty import Liberty
+from .mapping import map_netlists
+from .operands import UNIFORM, Operands
+from .power import estimate_power
+from .timing import static_timing
+from .yosys import yosys_version
 
-__all__ = ["Cost", "error_metrics", "estimate", "estimates", "map_netlist"]
+__all__ = ["Progress", "error_metrics", "estimate_netlists", "rank"]
 
-_N_OPERATIONS = 1 << 16
-_SEED = 1
+Progress: TypeAlias = Callable[[int, int, str], None]
+"""Called as ``progress(n_done, n_total, name)``."""
 
+_PRIME = 2**31 - 1
 
-@dataclass(frozen=True)
-class Cost:
-    """Absolute cost of a mapped netlist."""
+_BATCH_PER_CORE = 16
+"""Netlists that are mapped together: at most as many are lost where a run is interrupted."""
 
-    area_ge: float
-    """Cell area in gate equivalents (NAND2 = 1)."""
-    switched_capacitance: float
-    """Mean capacitance switched per operation; the input of an inverter has 3."""
+_SOURCES = (
+    *("boolean", "characterise", "gates"),
+    *("liberty", "liberty_reader", "liberty_syntax", "liberty_values"),
+    *("mapping", "operands", "power", "timing"),
+)
+"""Modules that an estimate depends on."""
 
 
 def error_metrics(lut: Lut) -> Metrics:
-    """Return the error figures of a table over all operand pairs.
+    """Return the error figures of a table over its operand pairs.
 
-    Sums are exact or correctly rounded, so that equal tables have equal figures everywhere.
+    The table may be a corner of a LUT: the operands that a narrower multiplier reads. Sums are
+    exact or correctly rounded, so that equal tables have equal figures everywhere.
     """
-    exact = exact_lut().astype(np.int64)
+    n_rows, n_columns = lut.shape
+    exact = exact_lut()[:n_rows, :n_columns].astype(np.int64)
     error = lut.astype(np.int64) - exact
     distance = np.abs(error)
     n, total, squares = error.size, int(error.sum()), int((error * error).sum())
@@ -47,64 +61,138 @@ def error_metrics(lut: Lut) -> Metrics:
         error_mean=total / n,
         error_std=math.sqrt(n * squares - total * total) / n,
         max_product=int(lut.max()),
+        rank=rank(lut),
     )
 
 
-def map_netlist(text: str) -> GateNetlist:
-    """Return a canonical netlist optimised and mapped to the generic cells, by Yosys and ABC."""
-    script = (
-        "read_verilog -nodpi netlist.v",
-        "simplemap",
-        "opt",
-        f"abc -liberty cells.lib -script {ABC_SCRIPT}",
-        "opt_clean -purge",
-        "write_json mapped.json",
-    )
-    run = run_yosys(script, {"netlist.v": text, "cells.lib": liberty()}, ("mapped.json",))
-    module = json.loads(run.outputs["mapped.json"])["modules"]["multiplier"]
-    return GateNetlist.from_json(module, CELL_GATES, a="A", b="B", product="O")
+def rank(matrix: npt.NDArray[np.integer]) -> int:
+    """Return the rank of an integer matrix by elimination modulo the prime 2³¹ − 1.
 
-
-def estimate(netlist: GateNetlist) -> Cost:
-    """Estimate the cost of a netlist of generic cells.
-
-    Switched capacitance is the number of toggles of a net times the input capacitance that it
-    drives, summed over all nets, primary inputs included; a product bit drives one inverter more.
-    Nets toggle without delay (no glitches), between consecutive pairs of a fixed uniform
-    pseudo-random stream of operand pairs; capacitance inside cells is not counted.
+    No rounding is involved. The rank modulo a prime is never above the real one, and below it
+    only if the prime divides every minor of the size of the rank: by chance, for one matrix in
+    two thousand million; tables of multipliers have no reason to be such matrices.
     """
-    pairs = _uniform_pairs()
-    toggled = netlist.evaluate(pairs[:-1]) ^ netlist.evaluate(pairs[1:])
-    toggles = np.bitwise_count(toggled).sum(axis=1, dtype=np.int64)
-    load = np.zeros(len(toggles), dtype=np.int64)
-    for gate in netlist.gates:
-        cell = CELLS[gate.type]
-        for pin, net in zip(cell.inputs, gate.inputs, strict=True):
-            load[net] += cell.capacitance(pin)
-    for net in netlist.outputs:
-        load[net] += OUTPUT_LOAD
-    return Cost(
-        area_ge=sum(CELLS[gate.type].area_ge for gate in netlist.gates),
-        switched_capacitance=int(toggles @ load) / _N_OPERATIONS,
-    )
+    rows = np.unique(matrix.astype(np.int64) % _PRIME, axis=0)
+    found = 0
+    while rows.size:
+        pivots = np.flatnonzero(rows[:, 0])
+        if pivots.size == 0:
+            rows = rows[:, 1:]
+            continue
+        pivot = rows[pivots[0]]
+        inverse = pow(int(pivot[0]), -1, _PRIME)
+        rest = np.delete(rows, pivots[0], axis=0)
+        factors = rest[:, :1] * inverse % _PRIME
+        # Products of two residues are below 2⁶².
+        rows = (rest[:, 1:] - factors * pivot[1:]) % _PRIME
+        found += 1
+    return found
 
 
-def estimates(cost: Cost, *, reference: float) -> Estimates:
-    """Return a cost relative to ``reference``, the switched capacitance that has power 1.0."""
-    return Estimates(
-        area_ge=cost.area_ge,
-        switched_capacitance=cost.switched_capacitance,
-        relative_power=cost.switched_capacitance / reference,
-        engine=f"zero-delay toggles, mapped by Yosys {yosys_version()}",
-        cells=CELLS_NAME,
-        distribution="uniform",
-    )
+@dataclass(frozen=True)
+class _Figures:
+    """What is kept of a netlist: all but its relation to the reference."""
+
+    area_um2: float
+    delay_ns: float
+    power_uw: float
+    leakage_uw: float
+    toggles: Toggles
 
 
-def _uniform_pairs() -> npt.NDArray[np.uint16]:
-    """Return one pair more than there are operations.
+_ADAPTER = TypeAdapter(_Figures)
 
-    The raw output of PCG64 is guaranteed to be the same in every version of NumPy.
+
+def estimate_netlists(
+    netlists: Mapping[str, str],
+    *,
+    reference: str,
+    liberty: Liberty,
+    operands: Operands = UNIFORM,
+    progress: Progress | None = None,
+) -> dict[str, Estimates]:
+    """Estimate the cost of netlists in one flow: the same cells, tools and operands for all.
+
+    Results are kept in the cache, by the hash of all that they depend on.
+
+    Parameters
+    ----------
+    netlists
+        Canonical texts by any name.
+    reference
+        Canonical text of the multiplier with relative power 1.0.
+    liberty
+        The cells to map to.
+    operands
+        What is multiplied.
+    progress
+        Called for each of ``netlists``, in their order.
+
+    Raises
+    ------
+    ToolError
+        If Yosys is missing or fails.
     """
-    raw = np.random.PCG64(_SEED).random_raw(_N_OPERATIONS + 1)
-    return (raw >> np.uint64(48)).astype(np.uint16)
+    kept: dict[str, _Figures] = {}
+    (base,) = _figures([reference], liberty, operands, kept)
+    engine = f"Yosys {yosys_version()} with ABC, zero-delay toggles, static timing"
+    estimates: dict[str, Estimates] = {}
+    names = list(netlists)
+    size = _BATCH_PER_CORE * (os.cpu_count() or 1)
+    for start in range(0, len(names), size):
+        batch = names[start : start + size]
+        found = _figures([netlists[name] for name in batch], liberty, operands, kept)
+        for name, figures in zip(batch, found, strict=True):
+            estimates[name] = Estimates(
+                area_um2=figures.area_um2,
+                delay_ns=figures.delay_ns,
+                power_uw=figures.power_uw,
+                leakage_uw=figures.leakage_uw,
+                relative_power=figures.power_uw / base.power_uw,
+                toggles=figures.toggles,
+                engine=engine,
+                liberty=liberty.name,
+                liberty_sha256=liberty.sha256,
+                distribution=operands.name,
+            )
+            if progress:
+                progress(len(estimates), len(names), name)
+    return estimates
+
+
+def _figures(
+    texts: Sequence[str], liberty: Liberty, operands: Operands, kept: dict[str, _Figures]
+) -> list[_Figures]:
+    """Return the figures of netlists, from ``kept``, the cache or by estimating them."""
+    keys = {text: _key(text, liberty, operands) for text in texts if text not in kept}
+    for text, key in keys.items():
+        figures = load("estimates", key, _ADAPTER)
+        if figures is not None:
+            kept[text] = figures
+    missing = [text for text in keys if text not in kept]
+    for text, netlist in zip(missing, map_netlists(missing, liberty), strict=True):
+        kept[text] = _estimate(netlist, liberty, operands)
+        store("estimates", keys[text], _ADAPTER, kept[text])
+    return [kept[text] for text in texts]
+
+
+def _key(text: str, liberty: Liberty, operands: Operands) -> str:
+    parts = (text, liberty.sha256, operands.sha256, yosys_version(), _engine_sha256())
+    return sha256("\n".join(parts).encode())
+
+
+@cache
+def _engine_sha256() -> str:
+    return sources_sha256(_SOURCES)
+
+
+def _estimate(netlist: GateNetlist, liberty: Liberty, operands: Operands) -> _Figures:
+    timing = static_timing(netlist, liberty)
+    power = estimate_power(netlist, liberty, timing, operands)
+    return _Figures(
+        area_um2=math.fsum(liberty.by_name[gate.type].area_um2 for gate in netlist.gates),
+        delay_ns=timing.delay_ns,
+        power_uw=power.power_uw,
+        leakage_uw=power.leakage_uw,
+        toggles=power.toggles,
+    )

@@ -4,20 +4,18 @@
 value for pair ``i``. A pair is the number ``256·a + b``, hence the index into a flattened LUT.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from qosnets.lut import Lut
 
-from .cells import CELLS
+from .boolean import compile_function
 
 __all__ = [
     "ALL_PAIRS",
-    "CELL_GATES",
     "LOGIC_GATES",
     "Gate",
     "GateError",
@@ -39,25 +37,18 @@ class GateType:
     inputs: tuple[str, ...]
     output: str
     function: str
-    """Boolean expression of the inputs in ``~ & ^ |``."""
+    """Boolean expression of the inputs in the syntax of :mod:`.boolean`."""
 
 
 LOGIC_GATES: dict[str, GateType] = {
-    "$_NOT_": GateType(("A",), "Y", "~A"),
+    "$_NOT_": GateType(("A",), "Y", "!A"),
     "$_AND_": GateType(("A", "B"), "Y", "A & B"),
     "$_OR_": GateType(("A", "B"), "Y", "A | B"),
     "$_XOR_": GateType(("A", "B"), "Y", "A ^ B"),
-    "$_XNOR_": GateType(("A", "B"), "Y", "~(A ^ B)"),
-    "$_MUX_": GateType(("A", "B", "S"), "Y", "(S & B) | (~S & A)"),
+    "$_XNOR_": GateType(("A", "B"), "Y", "!(A ^ B)"),
+    "$_MUX_": GateType(("A", "B", "S"), "Y", "(S & B) | (!S & A)"),
 }
 """What ``simplemap`` of Yosys leaves of combinational operators, by cell type."""
-
-CELL_GATES: dict[str, GateType] = {
-    name: GateType(cell.inputs, cell.output, cell.function)
-    for name, cell in CELLS.items()
-    if cell.clock is None
-}
-"""The combinational cells of the Liberty library."""
 
 # Cell types that are not gates, by what people call them.
 _SEQUENTIAL = (
@@ -94,6 +85,8 @@ class GateNetlist:
     gates: tuple[Gate, ...]
     outputs: tuple[int, ...]
     """Nets of the 16 product bits, from the least significant."""
+    gate_types: Mapping[str, GateType]
+    """What the types of the gates mean."""
 
     @classmethod
     def from_json(
@@ -143,7 +136,7 @@ class GateNetlist:
         for index, bit in enumerate(bits[product]):
             where = f"bit {index} of {product}"
             _visit(bit, where, drivers, gate_types, nets, gates)
-        return cls(tuple(gates), tuple(nets[bit] for bit in bits[product]))
+        return cls(tuple(gates), tuple(nets[bit] for bit in bits[product]), gate_types)
 
     def evaluate(self, pairs: npt.NDArray[np.uint16]) -> Words:
         """Return the value of every net, ``uint64[n_nets, n/64]``, for ``n`` operand pairs.
@@ -156,7 +149,9 @@ class GateNetlist:
             for bit in range(8):
                 values[port + bit] = _pack(pairs >> np.uint16(shift + bit) & np.uint16(1))
         for net, gate in enumerate(self.gates, self.FIRST_GATE):
-            values[net] = _compiled(gate.type)(*(values[source] for source in gate.inputs))
+            gate_type = self.gate_types[gate.type]
+            function = compile_function(gate_type.function, gate_type.inputs)
+            values[net] = function([values[source] for source in gate.inputs])
         return values
 
     def lut(self) -> Lut:
@@ -205,14 +200,6 @@ def _describe(cell_type: str) -> str:
         if cell_type.startswith("$") and part in cell_type:
             return name
     return f"a cell of type {cell_type}"
-
-
-@cache
-def _compiled(gate_type: str) -> Callable[..., Words]:
-    """Return the function of a gate on words; its text is one of this package's own tables."""
-    gate = (LOGIC_GATES | CELL_GATES)[gate_type]
-    function: Callable[..., Words] = eval(f"lambda {', '.join(gate.inputs)}: {gate.function}")
-    return function
 
 
 def _pack(bits: npt.NDArray[np.uint16]) -> Words:
