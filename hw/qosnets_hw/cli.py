@@ -13,6 +13,7 @@ from qosnets.errors import QosnetsError
 
 from .cli_library import app as library_app
 from .cli_output import print_json
+from .cli_store import OnlyLibrary
 from .defaults import DEFAULT_EXTENT, DEFAULT_K_MAX, DEFAULT_PSUM_DEPTH, MAX_EXTENT
 
 __all__ = ["app", "main"]
@@ -24,7 +25,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-ops_app = typer.Typer(help="Check ops.json files.", no_args_is_help=True)
+ops_app = typer.Typer(help="Look into ops.json files.", no_args_is_help=True)
 app.add_typer(library_app, name="library")
 app.add_typer(ops_app, name="ops")
 
@@ -37,11 +38,11 @@ Cols = Annotated[int, typer.Option(help=f"Columns of the array, 1..{MAX_EXTENT}.
 KMax = Annotated[int, typer.Option(help="Largest reduction, where ops.json has no geometry.")]
 PsumDepth = Annotated[int, typer.Option(help="Output positions that can be accumulated at once.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything that is drawn.")]
-LibraryName = Annotated[
+CandidateLibrary = Annotated[
     str, typer.Option("--library", help="Library to choose multipliers from.", metavar="NAME")
 ]
 
-DEFAULT_LIBRARY = "families"
+DEFAULT_LIBRARY = "evolved"
 
 
 def _version(value: bool) -> None:
@@ -66,7 +67,7 @@ def demo(
     out: Out,
     force: Force = False,
     seed: Seed = 1,
-    library: LibraryName = DEFAULT_LIBRARY,
+    library: CandidateLibrary = DEFAULT_LIBRARY,
     json: Json = False,
 ) -> None:
     """Run the whole chain: library, search, generate, simulate, report."""
@@ -80,7 +81,7 @@ def search(
     out: Out,
     force: Force = False,
     seed: Seed = 1,
-    library: LibraryName = DEFAULT_LIBRARY,
+    library: CandidateLibrary = DEFAULT_LIBRARY,
     multipliers: Annotated[int, typer.Option(help="Multipliers to choose, 1..8.")] = 4,
     scales: Annotated[
         str | None,
@@ -126,6 +127,24 @@ def ops_schema() -> None:
     print_json(ops_json_schema())
 
 
+@ops_app.command("operands")
+def ops_operands(
+    path: Annotated[Path, typer.Argument(help="The ops.json.", metavar="FILE")],
+    layer: Annotated[str, typer.Option(help="Name of the layer.", metavar="NAME")],
+    out: Annotated[Path, typer.Option("--out", help="File to write (.json).", metavar="FILE")],
+    point: Annotated[
+        str | None,
+        typer.Option(help="Name of the operating point.", show_default="the first", metavar="NAME"),
+    ] = None,
+    library: OnlyLibrary = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
+) -> None:
+    """Count what a layer multiplies: operand histograms for `library` commands."""
+    from .cli_operands import run_operands
+
+    run_operands(path, out, layer=layer, point=point, library=library, force=force)
+
+
 @app.command()
 def generate(
     ops: OpsPath,
@@ -134,6 +153,7 @@ def generate(
     cols: Cols = DEFAULT_EXTENT,
     k_max: KMax = DEFAULT_K_MAX,
     psum_depth: PsumDepth = DEFAULT_PSUM_DEPTH,
+    library: OnlyLibrary = None,
     force: Force = False,
 ) -> None:
     """Generate the array as Verilog, with a manifest."""
@@ -142,7 +162,8 @@ def generate(
     from .cli_stages import make_design
 
     check_output_folder(out, force=force)
-    _, design = make_design(ops, rows=rows, cols=cols, k_max=k_max, psum_depth=psum_depth)
+    sizes = {"rows": rows, "cols": cols, "k_max": k_max, "psum_depth": psum_depth}
+    _, design = make_design(ops, sizes, library=library)
     publish(out, design.files, force=force, manifest=design.manifest)
     typer.echo(f"{out}: {len(design.manifest['sources'])} Verilog files, rtl/files.f lists them")
 
@@ -154,8 +175,10 @@ def sim(
     cols: Cols = DEFAULT_EXTENT,
     k_max: KMax = DEFAULT_K_MAX,
     psum_depth: PsumDepth = DEFAULT_PSUM_DEPTH,
+    library: OnlyLibrary = None,
     images: Annotated[
-        int | None, typer.Option(help="Images per operating point [default: all vectors].")
+        int | None,
+        typer.Option(help="Images per operating point.", show_default="all vectors"),
     ] = None,
     stalls: Annotated[float, typer.Option(help="Share of cycles with stalled streams.")] = 0.0,
     seed: Seed = 1,
@@ -164,7 +187,8 @@ def sim(
     """Generate the array and compare it in simulation with the golden model, bit by bit."""
     from .cli_stages import make_design, run_sim
 
-    file, design = make_design(ops, rows=rows, cols=cols, k_max=k_max, psum_depth=psum_depth)
+    sizes = {"rows": rows, "cols": cols, "k_max": k_max, "psum_depth": psum_depth}
+    file, design = make_design(ops, sizes, library=library)
     run_sim(file, design, n_images=images, stalls=stalls, seed=seed, as_json=json)
 
 
@@ -175,12 +199,14 @@ def report(
     cols: Cols = DEFAULT_EXTENT,
     k_max: KMax = DEFAULT_K_MAX,
     psum_depth: PsumDepth = DEFAULT_PSUM_DEPTH,
+    library: OnlyLibrary = None,
     json: Json = False,
 ) -> None:
     """Synthesise the array: area by block, multiplication power per operating point."""
     from .cli_stages import make_design, run_report
 
-    file, design = make_design(ops, rows=rows, cols=cols, k_max=k_max, psum_depth=psum_depth)
+    sizes = {"rows": rows, "cols": cols, "k_max": k_max, "psum_depth": psum_depth}
+    file, design = make_design(ops, sizes, library=library, with_estimates=True)
     run_report(file, design, as_json=json)
 
 

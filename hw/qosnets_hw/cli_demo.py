@@ -9,7 +9,6 @@ import typer
 from qosnets.files import canonical_json, check_output_folder, publish
 from qosnets.ops import OpsFile
 
-from .cli_library import load_library
 from .cli_output import print_json, print_table, report_progress
 from .cli_stages import (
     SEARCH_MANIFEST,
@@ -18,6 +17,7 @@ from .cli_stages import (
     simulate_design,
     used_multipliers,
 )
+from .cli_store import estimated, load_library
 
 if TYPE_CHECKING:
     from qosnets_sim.results import SimulationResult
@@ -42,7 +42,7 @@ def run_demo(out: Path, *, force: bool, seed: int, library: str, as_json: bool) 
     for folder in (out, out / DESIGN_FOLDER):
         check_output_folder(folder, force=force)
     verilator_root()  # fail before the training, not after it
-    candidates = load_library(library)
+    (candidates,) = estimated([load_library(library)])
     with report_progress() as progress:
         files = search_files(candidates, progress, seed=seed)
         publish(out, files, force=force, manifest=SEARCH_MANIFEST)

@@ -1,93 +1,121 @@
-"""``qosnets-hw library``: the multiplier libraries."""
+"""``qosnets-hw library``: what the libraries hold."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .cli_evolve import evolve
+from .cli_import import fetch, import_circuits
 from .cli_output import print_json, print_table, report_progress
+from .cli_plots import heatmap, plot
+from .cli_store import LibertyFile, OnlyLibrary, OperandsFile, estimated, load_libraries
 
 if TYPE_CHECKING:
     from qosnets.library import Entry, Library
 
-__all__ = ["app", "load_libraries", "load_library"]
+__all__ = ["app"]
 
 app = typer.Typer(help="Multiplier libraries.", no_args_is_help=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-OnlyLibrary = Annotated[
-    str | None, typer.Option("--library", help="Only this library.", metavar="NAME")
-]
 
-
-def load_libraries() -> "list[Library]":
-    """Return all libraries, the default one first; builds the embedded one at first use."""
-    from qosnets_library.store import all_libraries
-
-    with report_progress() as progress:
-        return all_libraries(
-            progress=lambda done, total, _: progress("Building the multiplier library", done, total)
-        )
-
-
-def load_library(name: str) -> "Library":
-    """Return the library ``name``; raises InputError if there is none."""
-    from qosnets.errors import InputError
-
-    libraries = load_libraries()
-    for library in libraries:
-        if library.name == name:
-            return library
-    known = ", ".join(library.name for library in libraries)
-    raise InputError(f"--library: must be one of {known}, not {name!r}")
-
-
-def _selected(name: str | None) -> "list[Library]":
-    return load_libraries() if name is None else [load_library(name)]
-
-
-def _describe(library: "Library", entry: "Entry") -> dict[str, Any]:
-    record = entry.model_dump(mode="json")
-    metrics, estimates = record.pop("metrics"), record.pop("estimates") or {}
-    return {"name": record.pop("name"), "library": library.name} | record | metrics | estimates
+_COLUMNS = {
+    "name": "name",
+    "library": "library",
+    "mae": "MAE",
+    "wce": "WCE",
+    "mse": "MSE",
+    "mre": "MRE [%]",
+    "area_um2": "area [µm²]",
+    "delay_ns": "delay [ns]",
+    "power_uw": "power [µW]",
+    "relative_power": "relative power",
+    "published_power_mw": "published [mW]",
+}
+"""Fields of the table, with their headings."""
 
 
 @app.command("list")
-def list_entries(library: OnlyLibrary = None, json: Json = False) -> None:
+def list_entries(
+    library: OnlyLibrary = None,
+    liberty: LibertyFile = None,
+    operands: OperandsFile = None,
+    json: Json = False,
+) -> None:
     """List the multipliers with their error and cost."""
     records = [
-        _describe(found, entry) for found in _selected(library) for entry in found.entries.values()
+        _describe(found, entry)
+        for found in estimated(load_libraries(library), liberty=liberty, operands=operands)
+        for entry in found.entries.values()
     ]
     if json:
         print_json(records)
         return
-    columns = ("name", "library", "mae", "wce", "mse", "mre", "area_ge", "relative_power")
-    rows = [[_text(record.get(column)) for column in columns] for record in records]
-    print_table([column.replace("_", " ") for column in columns], rows)
+    rows = [[_text(_in_percent(record, field)) for field in _COLUMNS] for record in records]
+    print_table([*_COLUMNS.values()], rows, caption=_caption(records), n_text=2)
 
 
-def _text(value: object) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _describe(library: "Library", entry: "Entry") -> dict[str, Any]:
+    """Return all that is known of a multiplier as a flat record with the same keys for all."""
+    from qosnets.library import Estimates, Published
+
+    record = entry.model_dump(mode="json")
+    metrics, estimates, published = map(record.pop, ("metrics", "estimates", "published"))
+    estimates = estimates or dict.fromkeys(Estimates.model_fields)
+    published = published or dict.fromkeys(Published.model_fields)
+    published = {f"published_{field}": value for field, value in published.items()}
+    head = {"name": record.pop("name"), "library": library.name}
+    return head | record | metrics | estimates | published
+
+
+def _in_percent(record: dict[str, Any], field: str) -> Any:
+    return 100 * record[field] if field == "mre" else record[field]
+
+
+def _text(value: Any) -> str:
+    match value:
+        case None:
+            return "-"
+        case float():
+            return f"{value:.4g}" if abs(value) < 1000 else f"{value:.0f}"
+        case list():
+            return ", ".join(map(_text, value))
+        case dict():
+            return "\n".join(f"{key}: {_text(item)}" for key, item in value.items())
+    return str(value)
+
+
+def _caption(records: list[dict[str, Any]]) -> str:
+    """Return what the estimates were made with."""
+    return "\n".join(
+        dict.fromkeys(
+            f"Estimated with {r['liberty']}; {r['engine']}; {r['distribution']} operands"
+            for r in records
+            if r["liberty"] is not None
+        )
+    )
 
 
 @app.command()
 def show(
     name: Annotated[str, typer.Argument(help="Name of the multiplier.")],
     library: OnlyLibrary = None,
+    liberty: LibertyFile = None,
+    operands: OperandsFile = None,
     json: Json = False,
 ) -> None:
     """Show everything known of a multiplier."""
     from qosnets.errors import InputError
 
-    libraries = _selected(library)
+    searched = load_libraries(library)
+    holding = [found for found in searched if name in found.entries]
+    if not holding:
+        names = ", ".join(found.name for found in searched)
+        raise InputError(f"multiplier: {name!r} is in no library; searched {names}")
     records = [
-        _describe(found, found.entries[name]) for found in libraries if name in found.entries
+        _describe(found, found.entries[name])
+        for found in estimated(holding, liberty=liberty, operands=operands)
     ]
-    if not records:
-        searched = ", ".join(found.name for found in libraries)
-        raise InputError(f"multiplier: {name!r} is in no library; searched {searched}")
     if json:
         print_json(records)
         return
@@ -95,40 +123,20 @@ def show(
         print_table(("field", "value"), [(key, _text(value)) for key, value in record.items()])
 
 
-@app.command("import")
-def import_circuits(
-    path: Annotated[Path, typer.Argument(help="Verilog file, or folder of them.", metavar="PATH")],
-    library: Annotated[
-        str, typer.Option("--library", help="Name of the library to write.", metavar="NAME")
-    ],
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing library.")] = False,
-) -> None:
-    """Import Verilog of unsigned 8x8 multipliers as a library of your own."""
-    from qosnets_library.store import import_library
-
-    with report_progress() as progress:
-        imported = import_library(
-            path,
-            library,
-            force=force,
-            progress=lambda done, total, _: progress("Importing", done, total),
-        )
-    typer.echo(f"{library}: {len(imported.entries)} multipliers in {imported.folder}")
-
-
 @app.command()
 def verify(library: OnlyLibrary = None, json: Json = False) -> None:
-    """Evaluate every netlist anew and compare it with what its library says."""
+    """Compare every record with its netlist, for all operand pairs, also in Verilator."""
     from dataclasses import asdict
 
-    from qosnets_library.store import verify_library
+    from qosnets_library.verify import verify_library
+    from qosnets_sim.netlists import simulate_netlists
 
     results = []
+    libraries = load_libraries(library)
     with report_progress() as progress:
-        libraries = _selected(library)
         for number, found in enumerate(libraries):
             progress("Verifying", number, len(libraries))
-            for entry in verify_library(found):
+            for entry in verify_library(found, simulate_netlists):
                 results.append({"library": found.name, "ok": entry.ok} | asdict(entry))
         progress("Verifying", len(libraries), len(libraries))
     wrong = [result for result in results if not result["ok"]]
@@ -141,3 +149,10 @@ def verify(library: OnlyLibrary = None, json: Json = False) -> None:
         typer.echo(f"{len(results) - len(wrong)} of {len(results)} multipliers verified")
     if wrong:
         raise typer.Exit(1)
+
+
+app.command("import")(import_circuits)
+app.command()(fetch)
+app.command()(evolve)
+app.command()(plot)
+app.command()(heatmap)

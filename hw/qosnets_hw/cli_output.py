@@ -1,15 +1,27 @@
-"""What the commands print: progress on standard error, tables and JSON on standard output."""
+"""What the commands put out: progress on standard error, tables and JSON on standard output, files.
+
+Folders are written by :func:`qosnets.files.publish`.
+"""
 
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import typer
-from qosnets.files import canonical_json
+from qosnets.errors import InputError
+from qosnets.files import atomic_write, canonical_json
 
-__all__ = ["Progress", "print_json", "print_table", "report_progress"]
+__all__ = [
+    "Progress",
+    "check_output_file",
+    "print_json",
+    "print_table",
+    "report_progress",
+    "write_output_file",
+]
 
 Progress = Callable[[str, int, int], None]
 """Called with a stage, the steps done and their total; a total of 0 is not known yet."""
@@ -23,18 +35,53 @@ def print_json(value: Any) -> None:
     typer.echo(canonical_json(value).decode(), nl=False)
 
 
-def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; in a pipe it is as wide as it needs to be."""
+def print_table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    caption: str = "",
+    n_text: int | None = None,
+) -> None:
+    """Print a table; in a pipe it is as wide as it needs to be.
+
+    The columns after the first ``n_text`` hold numbers, aligned to the right; None: there are none.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*header, box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD, caption=Text(caption), caption_justify="left")
+    for index, name in enumerate(header):
+        is_number = n_text is not None and index >= n_text
+        table.add_column(Text(name), justify="right" if is_number else "left")
     for row in rows:
         table.add_row(*map(Text, row))
     console = Console() if sys.stdout.isatty() else Console(width=200)
     console.print(table)
+
+
+def check_output_file(path: Path, *, suffixes: Sequence[str], force: bool) -> None:
+    """Refuse an output file before any work is done.
+
+    Raises
+    ------
+    InputError
+        If the name has none of ``suffixes``, there is no such folder, or the file exists and
+        ``force`` is false.
+    """
+    if path.suffix not in suffixes:
+        raise InputError(f"--out: must end in {' or '.join(suffixes)}, not {path.name!r}")
+    if not path.parent.is_dir():
+        raise InputError(f"{path.parent}: must be a folder")
+    if path.is_dir() or (path.exists() and not force):
+        raise InputError(f"{path}: exists already (--force replaces a file)")
+
+
+def write_output_file(path: Path, data: bytes) -> None:
+    """Write ``path`` completely or not at all, and name it."""
+    atomic_write(path, data)
+    typer.echo(str(path))
 
 
 @contextmanager

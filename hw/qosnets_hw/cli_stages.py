@@ -10,8 +10,8 @@ from qosnets.files import canonical_json, check_output_folder, publish, sha256
 from qosnets.library import Library, cache_home
 from qosnets.ops import OperatingPoint, Ops, OpsFile
 
-from .cli_library import load_libraries, load_library
 from .cli_output import Progress, print_json, print_table, report_progress
+from .cli_store import estimated, load_libraries, load_library
 
 if TYPE_CHECKING:
     from qosnets_sim.results import SimulationResult
@@ -57,7 +57,7 @@ def run_search(
     recipe: dict[str, Any] = {"seed": seed, "n_multipliers": n_multipliers}
     if scales is not None:
         recipe["scales"] = _floats(scales)
-    candidates = load_library(library)
+    (candidates,) = estimated([load_library(library)])
     with report_progress() as progress:
         files = search_files(candidates, progress, **recipe)
     publish(out, files, force=force, manifest=SEARCH_MANIFEST)
@@ -91,15 +91,32 @@ def _print_operating_points(file: OpsFile) -> None:
     print_table(("operating point", "multipliers", "accuracy", "relative power"), rows)
 
 
-def make_design(ops: Path, **options: int) -> "tuple[OpsFile, Design]":
-    """Load and check ``ops`` with its data, and generate the array."""
+def make_design(
+    ops: Path, sizes: Mapping[str, int], *, library: str | None, with_estimates: bool = False
+) -> "tuple[OpsFile, Design]":
+    """Load and check ``ops`` with its data, and generate the array.
+
+    Parameters
+    ----------
+    ops
+        The ``ops.json``.
+    sizes
+        Options of :func:`.generate.generate`.
+    library
+        Name of the only library to search; None for all.
+    with_estimates
+        Whether the entries of the design are to have estimates with the Liberty in force.
+    """
     from qosnets.parameters import check_data
 
     from .generate import generate
 
     file = OpsFile.load(ops)
     check_data(file)
-    return file, generate(file, load_libraries(), **options)
+    libraries = load_libraries(library)
+    if with_estimates:
+        libraries = estimated(libraries)
+    return file, generate(file, libraries, **sizes)
 
 
 def _cached_folder(design: "Design") -> Path:

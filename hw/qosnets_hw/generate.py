@@ -8,8 +8,8 @@ from typing import Any
 from qosnets.errors import InputError
 from qosnets.library import Entry, Found, Library, find_multiplier
 from qosnets.lut import Lut, check_lut_sha256, lut_file
+from qosnets.netlist import netlist_lut
 from qosnets.ops import ModeRealisation, Multiplier, OpsFile
-from qosnets_library.evaluate import netlist_lut
 
 from .bank import BankMember
 from .config import ArrayConfig
@@ -114,7 +114,6 @@ def _find(file: OpsFile, libraries: Sequence[Library], code: int) -> _Member:
         library=multiplier.library,
         netlist_sha256=multiplier.netlist_sha256,
         where=where,
-        evaluate=netlist_lut,
     )
     netlist = found.library.netlist(found.entry.name)
     path = found.library.folder / f"{found.entry.name}.v"

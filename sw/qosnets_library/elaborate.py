@@ -1,26 +1,18 @@
-"""Reads combinational Verilog of an 8x8 multiplier through Yosys, as a netlist of gates."""
+"""Reads combinational Verilog or BLIF of multipliers through Yosys, as netlists of gates."""
 
 import json
 import re
-from collections.abc import Mapping
-from pathlib import PurePath
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from qosnets.errors import InputError, shorten
 
+from .designs import Design, Job, Outputs, Step, run_jobs
 from .gates import LOGIC_GATES, GateError, GateNetlist
-from .yosys import YosysError, run_yosys
+from .ports import Bound, OperandWidth, bind_ports, module_ports
+from .survey import survey, top_modules
 
-__all__ = ["elaborate"]
-
-_TIMEOUT_S = 120
-
-# Directives that neither read files nor replace text. Macros are not among them because they can
-# compose any other directive.
-_DIRECTIVES = (
-    "celldefine default_nettype else elsif endcelldefine endif ifdef ifndef nounconnected_drive"
-    " resetall timescale unconnected_drive"
-).split()
+__all__ = ["Elaboration", "elaborate", "elaborate_all"]
 
 _MODULE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
 
@@ -30,7 +22,7 @@ _MAP_TO_GATES = (
     "setattr -mod -unset keep_hierarchy",
     "setattr -unset keep_hierarchy",
     "flatten",
-    "tee -q -o check.txt check",
+    "tee -q -o {job}check.txt check",
     "memory",
     "opt_expr",
     "opt_clean",
@@ -38,48 +30,21 @@ _MAP_TO_GATES = (
     "simplemap",
     "opt_expr",
     "opt_clean -purge",
-    "write_json netlist.json",
+    "write_json {job}netlist.json",
 )
 
 
-class _Ports(NamedTuple):
-    a: str
-    b: str
-    product: str
+@dataclass(frozen=True)
+class Elaboration:
+    """A design to elaborate."""
 
-
-class _Source:
-    """Verilog files of a user under names that are safe in a Yosys script."""
-
-    def __init__(self, verilog: Mapping[str, bytes], where: str) -> None:
-        self.where = where
-        self.files: dict[str, bytes] = {}
-        self.read: list[str] = []
-        self._names: dict[str, str] = {}
-        for index, (name, content) in enumerate(verilog.items()):
-            language, suffix = ("-sv ", "sv") if PurePath(name).suffix == ".sv" else ("", "v")
-            file = f"source{index}.{suffix}"
-            place = f"{PurePath(name).name}: " if len(verilog) > 1 else ""
-            _check_text(content, f"{where}: {place}")
-            self.files[file] = content
-            # -nodpi: otherwise Yosys calls any C function that the file names.
-            self.read.append(
-                f"read_verilog {language}-nodpi -nodisplay -noassert -noassume -norestrict {file}"
-            )
-            self._names[file] = place
-
-    def run(self, *passes: str, outputs: tuple[str, ...]) -> dict[str, bytes]:
-        """Read the files, run further passes, return ``outputs``."""
-        try:
-            script = [*self.read, *passes]
-            return run_yosys(script, self.files, outputs, timeout_s=_TIMEOUT_S).outputs
-        except YosysError as error:
-            message = re.sub(
-                r"(source\d+\.s?v):(\d+)",
-                lambda found: f"{self._names[found[1]]}line {found[2]}",
-                str(error),
-            )
-            raise InputError(f"{self.where}: {message.replace(chr(92), '')}") from None
+    design: Design
+    top: str
+    """Name of the top module: two inputs and one output of the widths in question. Port A is the
+    input named ``a`` or ``A``, else the first one declared."""
+    operand_width: OperandWidth = (8, 8)
+    """Bits of the operands A and B; further bits of an 8x8 multiplier are ignored, and further
+    bits of its product are 0."""
 
 
 def elaborate(verilog: Mapping[str, bytes], *, top: str | None, where: str) -> GateNetlist:
@@ -91,11 +56,9 @@ def elaborate(verilog: Mapping[str, bytes], *, top: str | None, where: str) -> G
     Parameters
     ----------
     verilog
-        Content of the Verilog files by name; ``.sv`` marks SystemVerilog.
+        Content of the source files by name; ``.sv`` marks SystemVerilog, ``.blif`` BLIF.
     top
         Name of the top module; None where only one module is not instantiated by another.
-        It has two inputs of 8 bits and one output of 16. Port A is the input named ``a`` or
-        ``A``, else the first one declared.
     where
         What the files are called in messages.
 
@@ -104,71 +67,74 @@ def elaborate(verilog: Mapping[str, bytes], *, top: str | None, where: str) -> G
     InputError
         If the files are not such a circuit; the message starts with ``where``.
     """
-    source = _Source(verilog, where)
-    top = top or _find_top(source)
-    if not _MODULE_NAME.fullmatch(top):
-        raise InputError(f"{where}: name of the top module must be plain, not {shorten(top)}")
-    hierarchy = f"hierarchy -check -top {top}"
-    output = source.run(hierarchy, *_MAP_TO_GATES, outputs=("check.txt", "netlist.json"))
+    design = Design(verilog, where)
+    (netlist,) = elaborate_all([Elaboration(design, top or _only_top(design))])
+    if isinstance(netlist, InputError):
+        raise netlist
+    return netlist
+
+
+def elaborate_all(
+    elaborations: Sequence[Elaboration], *, step: Step | None = None
+) -> list[GateNetlist | InputError]:
+    """Return the gates of each design as :func:`elaborate` does, or its error."""
+    jobs = [_job(item) for item in elaborations]
+    results = iter(run_jobs([job for job in jobs if isinstance(job, Job)], step=step))
+    netlists: list[GateNetlist | InputError] = []
+    for item, job in zip(elaborations, jobs, strict=True):
+        found = next(results) if isinstance(job, Job) else job
+        netlists.append(found if isinstance(found, InputError) else _netlist(item, found))
+    return netlists
+
+
+def _job(item: Elaboration) -> Job | InputError:
+    if not _MODULE_NAME.fullmatch(item.top):
+        rule = f"name of the top module must be plain, not {shorten(item.top)}"
+        return InputError(f"{item.design.where}: {rule}")
+    passes = (f"hierarchy -check -top {item.top}", *_MAP_TO_GATES)
+    return Job(item.design, passes, ("check.txt", "netlist.json"))
+
+
+def _netlist(item: Elaboration, output: Outputs) -> GateNetlist | InputError:
+    where = item.design.where
     if b" conflicting " in output["check.txt"]:
-        raise InputError(f"{where}: a net must have one driver, not several")
-    module = json.loads(output["netlist.json"])["modules"][top]
-    ports = _bind_ports(module["ports"], where)
+        return InputError(f"{where}: a net must have one driver, not several")
+    module = json.loads(output["netlist.json"])["modules"][item.top]
     try:
+        bound = bind_ports(module_ports(module["ports"]), item.operand_width, where)
         return GateNetlist.from_json(
-            module, LOGIC_GATES, a=ports.a, b=ports.b, product=ports.product
+            _zero_extended(module, bound),
+            LOGIC_GATES,
+            a=bound.a.name,
+            b=bound.b.name,
+            product=bound.product.name,
         )
     except GateError as error:
-        raise InputError(f"{where}: {error}") from None
+        return InputError(f"{where}: {error}")
+    except InputError as error:
+        return error
 
 
-def _check_text(content: bytes, where: str) -> None:
-    """Refuse what would make Yosys open another file, or could be expanded to that."""
-    text = content.decode("latin-1")
-    for directive in re.finditer(r"`(\w*)", text):
-        if directive[1] not in _DIRECTIVES:
-            line = text.count("\n", 0, directive.start()) + 1
-            raise InputError(
-                f"{where}line {line}: directive must be one of {', '.join(_DIRECTIVES)},"
-                f" not {shorten(directive[0])} (expand macros and includes first)"
-            )
-    if "$readmem" in text:
-        raise InputError(f"{where}must not read files, not use $readmem")
-
-
-def _find_top(source: _Source) -> str:
-    """Return the name of the only module that no other module instantiates."""
-    output = source.run("proc -norom", "write_json modules.json", outputs=("modules.json",))
-    modules: dict[str, Any] = json.loads(output["modules.json"])["modules"]
-    if not modules:
-        raise InputError(f"{source.where}: must hold a Verilog module, has none")
-    # The type of an array of instances reads $array:INDEX:SIZE:\NAME.
-    used = {
-        cell["type"].split(":")[-1].removeprefix("\\")
-        for module in modules.values()
-        for cell in module["cells"].values()
+def _zero_extended(module: Mapping[str, object], bound: Bound) -> dict[str, object]:
+    """Return a module with 8-bit operands whose upper bits are not connected."""
+    bits = {
+        port.name: [*port.bits, *(f"{port.name}[{bit}]" for bit in range(port.width, 8))]
+        for port in (bound.a, bound.b)
     }
-    tops = [name for name in modules if name not in used]
+    product = bound.product
+    bits[product.name] = [*product.bits, *["0"] * (16 - product.width)]
+    return {**module, "ports": {name: {"bits": port} for name, port in bits.items()}}
+
+
+def _only_top(design: Design) -> str:
+    """Return the name of the only module that no other module instantiates."""
+    (modules,) = survey([design])
+    if isinstance(modules, InputError):
+        raise modules
+    if not modules:
+        raise InputError(f"{design.where}: must hold a module, has none")
+    tops = top_modules(modules)
     if len(tops) != 1:
-        found = ", ".join(sorted(tops)) or "none: every module is instantiated by another"
-        raise InputError(f"{source.where}: must have one top module, not {found}")
+        found = ", ".join(tops) or "none: every module is instantiated by another"
+        raise InputError(f"{design.where}: must have one top module, not {found}")
     return tops[0]
-
-
-def _bind_ports(ports: Mapping[str, Any], where: str) -> _Ports:
-    widths = {"input": 8, "output": 16}
-    for name, port in ports.items():
-        direction, width = port["direction"], len(port["bits"])
-        if widths.get(direction) != width:
-            raise InputError(
-                f"{where}: port {name}: must be an input of 8 or an output of 16 bits,"
-                f" not {direction} of {width}"
-            )
-    inputs = [name for name, port in ports.items() if port["direction"] == "input"]
-    outputs = [name for name, port in ports.items() if port["direction"] == "output"]
-    if (len(inputs), len(outputs)) != (2, 1):
-        raise InputError(
-            f"{where}: must have two inputs and one output, not {len(inputs)} and {len(outputs)}"
-        )
-    inputs.sort(key=lambda name: name not in ("a", "A"))
-    return _Ports(*inputs, *outputs)

@@ -8,26 +8,42 @@ that drop a carry of the final adder.
 
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import qosnets
 from qosnets.errors import InputError, ToolError
 from qosnets.library import LIBRARY_FILE, Library, cache_home
 
-from .members import Circuit, Progress, characterise_circuits, write_library
+from .characterise import Progress
+from .default import reference_netlist
+from .designs import Design
+from .elaborate import Elaboration, elaborate_all
+from .liberty import Liberty, load_liberty
+from .members import Circuit, characterise_circuits, write_library
+from .netlist import canonical_text
 from .yosys import yosys_version
 
-__all__ = ["FAMILIES", "embedded_library", "power_reference"]
+__all__ = ["FAMILIES", "embedded_library"]
 
 FAMILIES = "families"
 """Name of the embedded library."""
 
+_TOP = "multiplier"
+
+
+class _Source(NamedTuple):
+    name: str
+    verilog: bytes
+    origin: str
+
 
 def embedded_library(*, progress: Progress | None = None) -> Library:
     """Return the embedded library; builds it in the cache when first used.
+
+    The estimates are made with the cell library in force.
 
     Parameters
     ----------
@@ -39,14 +55,16 @@ def embedded_library(*, progress: Progress | None = None) -> Library:
     ToolError
         If ariths-gen or Yosys is missing.
     InputError
-        If the cache cannot be written.
+        If the cell library is refused, or the cache cannot be written.
     """
-    folder = cache_home() / "libraries" / f"{FAMILIES}-{_key()}"
+    liberty = load_liberty(None)
+    folder = cache_home() / "libraries" / f"{FAMILIES}-{_key(liberty)}"
     if not (folder / LIBRARY_FILE).is_file():
-        members = characterise_circuits(list(_circuits()), progress=progress)
-        reference = min(m.cost.switched_capacitance for m in members if m.metrics.wce == 0)
+        members = characterise_circuits(
+            _circuits(), reference=reference_netlist(), liberty=liberty, progress=progress
+        )
         try:
-            return write_library(folder, FAMILIES, members, reference=reference, force=False)
+            return write_library(folder, FAMILIES, members, force=False)
         except InputError:
             # Another process may have been faster; its library is the same.
             if not (folder / LIBRARY_FILE).is_file():
@@ -54,18 +72,9 @@ def embedded_library(*, progress: Progress | None = None) -> Library:
     return Library.open(folder)
 
 
-def power_reference() -> float:
-    """Return the switched capacitance with relative power 1.0: that of the best exact member."""
-    return min(
-        entry.estimates.switched_capacitance
-        for entry in embedded_library().entries.values()
-        if entry.estimates and entry.metrics.wce == 0
-    )
-
-
-def _key() -> str:
-    """Return a hash of all that the library is made from: our sources and the tools."""
-    digest = hashlib.sha256(f"{yosys_version()} {_ariths_gen_version()}".encode())
+def _key(liberty: Liberty) -> str:
+    """Return a hash of all that the library is made from: our sources, the cells and the tools."""
+    digest = hashlib.sha256(f"{yosys_version()} {_ariths_gen_version()} {liberty.sha256}".encode())
     for package in (Path(__file__).parent, *map(Path, qosnets.__path__)):
         for source in sorted(package.glob("*.py")):
             digest.update(source.read_bytes())
@@ -81,34 +90,52 @@ def _ariths_gen_version() -> str:
         ) from None
 
 
-def _circuits() -> Iterator[Circuit]:
+def _circuits() -> list[Circuit]:
+    return _elaborated(list(_sources()))
+
+
+def _elaborated(sources: Sequence[_Source]) -> list[Circuit]:
+    elaborations = [
+        Elaboration(Design({f"{name}.v": verilog}, f"library {FAMILIES}: {name}"), top=_TOP)
+        for name, verilog, _ in sources
+    ]
+    circuits = []
+    for source, netlist in zip(sources, elaborate_all(elaborations), strict=True):
+        if isinstance(netlist, InputError):
+            raise netlist
+        text = canonical_text(netlist)
+        circuits.append(Circuit.from_netlist(source.name, text, origin=source.origin))
+    return circuits
+
+
+def _sources() -> Iterator[_Source]:
     # Imported late, for the sake of commands that find the library in the cache.
     from ariths_gen.multi_bit_circuits import adders  # type: ignore[import-untyped]
     from ariths_gen.multi_bit_circuits import approximate_multipliers as approximate
     from ariths_gen.multi_bit_circuits import multipliers as exact
 
     ripple = {"unsigned_adder_class_name": adders.UnsignedRippleCarryAdder}
-    yield _circuit("array", exact.UnsignedArrayMultiplier)
-    yield _circuit("carry_save", exact.UnsignedCarrySaveMultiplier)
-    yield _circuit("dadda", exact.UnsignedDaddaMultiplier)
-    yield _circuit("dadda_ripple", exact.UnsignedDaddaMultiplier, **ripple)
-    yield _circuit("wallace", exact.UnsignedWallaceMultiplier)
-    yield _circuit("wallace_ripple", exact.UnsignedWallaceMultiplier, **ripple)
+    yield _source("array", exact.UnsignedArrayMultiplier)
+    yield _source("carry_save", exact.UnsignedCarrySaveMultiplier)
+    yield _source("dadda", exact.UnsignedDaddaMultiplier)
+    yield _source("dadda_ripple", exact.UnsignedDaddaMultiplier, **ripple)
+    yield _source("wallace", exact.UnsignedWallaceMultiplier)
+    yield _source("wallace_ripple", exact.UnsignedWallaceMultiplier, **ripple)
     for cut in (3, 5):
         multiplier = approximate.UnsignedTruncatedArrayMultiplier
-        yield _circuit(f"tam_c{cut}", multiplier, truncation_cut=cut)
+        yield _source(f"tam_c{cut}", multiplier, truncation_cut=cut)
     for cut in (1, 2, 4):
         multiplier = approximate.UnsignedTruncatedCarrySaveMultiplier
-        yield _circuit(f"tcsm_c{cut}", multiplier, truncation_cut=cut)
+        yield _source(f"tcsm_c{cut}", multiplier, truncation_cut=cut)
     for h, v in (
         *((0, 7), (0, 8), (0, 9), (0, 10), (0, 11), (0, 12)),
         *((2, 7), (2, 8), (3, 8), (3, 9), (4, 10), (5, 11)),
     ):
         multiplier = approximate.UnsignedBrokenArrayMultiplier
-        yield _circuit(f"bam_h{h}_v{v}", multiplier, horizontal_cut=h, vertical_cut=v)
+        yield _source(f"bam_h{h}_v{v}", multiplier, horizontal_cut=h, vertical_cut=v)
     for h, v in ((0, 4), (0, 5), (0, 6), (1, 6), (2, 6)):
         multiplier = approximate.UnsignedBrokenCarrySaveMultiplier
-        yield _circuit(f"bcsm_h{h}_v{v}", multiplier, horizontal_cut=h, vertical_cut=v)
+        yield _source(f"bcsm_h{h}_v{v}", multiplier, horizontal_cut=h, vertical_cut=v)
     for block, n_approximate in (
         *(("M1", 6), ("M1", 10), ("M1", 13), ("M1", 16)),
         *(("M2", 10), ("M2", 13), ("M2", 16), ("M4", 10)),
@@ -118,7 +145,7 @@ def _circuits() -> Iterator[Circuit]:
             getattr(approximate, f"UnsignedApproximateTwoBitMultiplier{block}"),
             n_approximate,
         )
-        yield _circuit(
+        yield _source(
             f"rec_{block.lower()}_{n_approximate}",
             approximate.UnsignedRecursiveMultiplier,
             submultipliers=blocks,
@@ -140,19 +167,17 @@ def _two_bit_blocks(accurate: type, approximate: type, n_approximate: int) -> li
     return [approximate if index in lowest else accurate for index in range(16)]
 
 
-def _circuit(name: str, multiplier: Any, **options: Any) -> Circuit:
+def _source(name: str, multiplier: Any, **options: Any) -> _Source:
     from ariths_gen.wire_components import Bus  # type: ignore[import-untyped]
 
-    generated = multiplier(Bus("a", 8), Bus("b", 8), name="multiplier", **options)
+    generated = multiplier(Bus("a", 8), Bus("b", 8), name=_TOP, **options)
     text = io.StringIO()
     generated.get_v_code_flat(text)
     listed = "".join(f", {key}={_describe(value)}" for key, value in options.items())
-    full_name = f"mul8u_{name}"
-    return Circuit(
-        name=full_name,
-        verilog={f"{full_name}.v": text.getvalue().encode()},
+    return _Source(
+        name=f"mul8u_{name}",
+        verilog=text.getvalue().encode(),
         origin=f"ariths-gen {_ariths_gen_version()}: {multiplier.__name__}{listed}",
-        where=f"library {FAMILIES}: {full_name}",
     )
 
 

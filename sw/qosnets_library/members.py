@@ -1,13 +1,11 @@
-"""Characterised multipliers, and the writer of library folders."""
+"""Multipliers with their figures, and the writer of library folders."""
 
 import errno
-import os
+import re
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 from qosnets.errors import InputError
 from qosnets.files import canonical_json, sha256
@@ -17,90 +15,118 @@ from qosnets.library import (
     Entry,
     Library,
     LibraryData,
-    Metrics,
+    Published,
     Realisation,
 )
 from qosnets.lut import Lut, lut_file, lut_sha256
+from qosnets.names import NAME_PATTERN
+from qosnets.netlist import netlist_lut
 
-from .characterise import Cost, error_metrics, estimate, estimates, map_netlist
-from .evaluate import netlist_lut
-from .netlist import canonical_netlist
+from .characterise import Progress, error_metrics, estimate_netlists
+from .liberty import Liberty
+from .operands import UNIFORM, Operands
+from .ports import OperandWidth
 
-__all__ = ["Circuit", "Member", "Progress", "characterise_circuits", "write_library"]
+__all__ = [
+    "Circuit",
+    "Member",
+    "characterise_circuits",
+    "is_name",
+    "write_library",
+]
 
-Progress: TypeAlias = Callable[[int, int, str], None]
-"""Called as ``progress(n_done, n_total, name)``."""
+
+def is_name(name: str) -> bool:
+    """Tell whether ``name`` may be that of a multiplier or library."""
+    return re.fullmatch(NAME_PATTERN, name) is not None and len(name) <= 100
 
 
 @dataclass(frozen=True)
 class Circuit:
-    """A multiplier as its author wrote it."""
+    """A multiplier without figures."""
 
     name: str
-    verilog: Mapping[str, bytes]
-    """Content of the Verilog files by name."""
     origin: str
     """Where the circuit comes from, for people."""
-    where: str
-    """What the files are called in messages."""
+    netlist: str | None
+    """Canonical netlist; None for a table."""
+    lut: Lut
+    operand_width: OperandWidth = (8, 8)
+    """Bits of A and B that the circuit reads."""
+    published: Published | None = None
+
+    @classmethod
+    def from_netlist(cls, name: str, netlist: str, *, origin: str) -> "Circuit":
+        """Return the circuit of a canonical netlist with operands of 8 bits."""
+        return cls(name, origin, netlist, netlist_lut(netlist, where=name))
 
 
 @dataclass(frozen=True)
 class Member:
-    """A characterised multiplier."""
+    """A multiplier as a library holds it."""
 
-    name: str
-    origin: str
-    netlist: str
-    """Canonical Verilog."""
-    lut: Lut
-    metrics: Metrics
-    cost: Cost
-
-    def entry(self, reference: float) -> Entry:
-        """Return the record of the library; ``reference`` as for :func:`estimates`."""
-        return Entry(
-            name=self.name,
-            realisation=Realisation.NETLIST,
-            lut_sha256=lut_sha256(self.lut),
-            netlist_sha256=sha256(self.netlist.encode()),
-            origin=self.origin,
-            metrics=self.metrics,
-            estimates=estimates(self.cost, reference=reference),
-        )
+    circuit: Circuit
+    entry: Entry
 
 
 def characterise_circuits(
-    circuits: Sequence[Circuit], *, progress: Progress | None = None
+    circuits: Sequence[Circuit],
+    *,
+    reference: str,
+    liberty: Liberty,
+    operands: Operands = UNIFORM,
+    progress: Progress | None = None,
 ) -> list[Member]:
-    """Import and characterise circuits, in their order, on all cores.
+    """Return circuits with their figures, in their order.
+
+    The error of a circuit that reads less than 8 bits of an operand is that over the operands it
+    can read. Tables have no estimates.
+
+    Parameters
+    ----------
+    circuits
+        The circuits; their names are unique.
+    reference
+        Canonical netlist of the multiplier that has relative power 1.0.
+    liberty, operands
+        What the estimates are made with.
+    progress
+        Called after each netlist.
 
     Raises
     ------
-    InputError
-        For the first circuit that is not a combinational multiplier.
+    ToolError
+        If Yosys is missing or fails.
     """
+    netlists = {circuit.name: circuit.netlist for circuit in circuits if circuit.netlist}
+    estimates = estimate_netlists(
+        netlists, reference=reference, liberty=liberty, operands=operands, progress=progress
+    )
     members = []
-    executor = ThreadPoolExecutor(os.cpu_count())
-    try:
-        for member in executor.map(_characterise, circuits):
-            members.append(member)
-            if progress:
-                progress(len(members), len(circuits), member.name)
-    finally:
-        executor.shutdown(cancel_futures=True)
+    for circuit in circuits:
+        n, m = circuit.operand_width
+        entry = Entry(
+            name=circuit.name,
+            realisation=Realisation.NETLIST if circuit.netlist else Realisation.TABLE,
+            lut_sha256=lut_sha256(circuit.lut),
+            netlist_sha256=sha256(circuit.netlist.encode()) if circuit.netlist else None,
+            origin=circuit.origin,
+            metrics=error_metrics(circuit.lut[: 1 << n, : 1 << m]),
+            estimates=estimates.get(circuit.name),
+            published=circuit.published,
+            operand_width=circuit.operand_width,
+        )
+        members.append(Member(circuit, entry))
     return members
 
 
-def _characterise(circuit: Circuit) -> Member:
-    netlist = canonical_netlist(circuit.verilog, where=circuit.where)
-    lut = netlist_lut(netlist)
-    cost = estimate(map_netlist(netlist))
-    return Member(circuit.name, circuit.origin, netlist, lut, error_metrics(lut), cost)
-
-
 def write_library(
-    folder: Path, name: str, members: Sequence[Member], *, reference: float, force: bool
+    folder: Path,
+    name: str,
+    members: Sequence[Member],
+    *,
+    force: bool,
+    extra: Mapping[str, bytes] | None = None,
 ) -> Library:
     """Write a library folder: it appears complete, by one rename, or not at all.
 
@@ -112,29 +138,32 @@ def write_library(
         Name of the library.
     members
         The entries in order.
-    reference
-        Switched capacitance that has relative power 1.0.
     force
         Replace a library that is there already.
+    extra
+        Further files by name.
 
     Raises
     ------
     InputError
         If ``folder`` exists and ``force`` is false, or if it cannot be written.
     """
-    entries = [member.entry(reference) for member in members]
-    data = LibraryData.model_validate({"schema": LIBRARY_SCHEMA, "name": name, "entries": entries})
-    content = data.model_dump(mode="json", by_alias=True)
+    entries = [member.entry for member in members]
+    record = {"schema": LIBRARY_SCHEMA, "name": name, "entries": entries}
+    content = LibraryData.model_validate(record).model_dump(mode="json", by_alias=True)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         # The staged library lies one level deeper than where readers look for libraries.
         with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder.parent) as temporary:
             staged = Path(temporary, folder.name)
             staged.mkdir()
-            for member in members:
-                (staged / f"{member.name}.v").write_text(member.netlist)
-                (staged / f"{member.name}.npy").write_bytes(lut_file(member.lut))
-            (staged / LIBRARY_FILE).write_bytes(canonical_json(content))
+            for circuit in (member.circuit for member in members):
+                if circuit.netlist:
+                    (staged / f"{circuit.name}.v").write_text(circuit.netlist)
+                else:
+                    (staged / f"{circuit.name}.npy").write_bytes(lut_file(circuit.lut))
+            for file, data in ({LIBRARY_FILE: canonical_json(content)} | dict(extra or {})).items():
+                (staged / file).write_bytes(data)
             replaced = Path(temporary, "replaced")
             if force and folder.exists():
                 folder.rename(replaced)

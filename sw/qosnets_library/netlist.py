@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from .elaborate import elaborate
 from .gates import GateNetlist
 
-__all__ = ["canonical_netlist"]
+__all__ = ["canonical_netlist", "canonical_text"]
 
 _VERILOG = {
     "$_NOT_": "~{0}",
@@ -27,10 +27,11 @@ def canonical_netlist(verilog: Mapping[str, bytes], *, top: str | None = None, w
     Parameters, and the errors raised, are those of :func:`.elaborate.elaborate`. The text is one
     ``module multiplier(A, B, O)`` of continuous assignments, and canonical itself.
     """
-    return _write(elaborate(verilog, top=top, where=where))
+    return canonical_text(elaborate(verilog, top=top, where=where))
 
 
-def _write(netlist: GateNetlist) -> str:
+def canonical_text(netlist: GateNetlist) -> str:
+    """Return the canonical Verilog of gates in the order of :class:`GateNetlist`."""
     first = netlist.FIRST_GATE
     names = ["1'b0", "1'b1"]
     names += [f"{port}[{bit}]" for port in "AB" for bit in range(8)]

@@ -1,143 +1,181 @@
-"""The library store: import, verification, and the list of all libraries."""
+"""The library store: import into it, and the list of all libraries."""
 
-import os
-import re
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 from qosnets.errors import InputError, shorten
-from qosnets.files import read_bytes
-from qosnets.library import Entry, Library, Realisation, data_home, user_libraries
-from qosnets.lut import Lut, check_lut_sha256
-from qosnets.names import NAME_PATTERN
+from qosnets.library import Library, LibraryData, Realisation, data_home, user_libraries
 
-from .characterise import error_metrics
-from .evaluate import netlist_lut
-from .families import FAMILIES, embedded_library, power_reference
-from .members import Circuit, Member, Progress, characterise_circuits, write_library
+from .characterise import Progress, estimate_netlists
+from .default import DEFAULT, default_library, reference_netlist
+from .families import FAMILIES, embedded_library
+from .liberty import Liberty, load_liberty
+from .members import characterise_circuits, is_name, write_library
+from .operands import Operands
+from .ports import OperandWidth
+from .published import PublishedCheck, check_published
+from .sources import Found, Phase, Refusal, read_circuits
 
 __all__ = [
-    "VerifiedEntry",
+    "Imported",
     "all_libraries",
+    "check_target",
     "import_library",
-    "verify_library",
+    "with_estimates",
+    "write_found",
 ]
 
-_SUFFIXES = (".v", ".sv")
+_RESERVED = (DEFAULT, FAMILIES)
 
 
 def all_libraries(*, progress: Progress | None = None) -> list[Library]:
-    """Return the embedded library and the libraries of the user."""
-    return [embedded_library(progress=progress), *user_libraries()]
+    """Return the default library, the families and the libraries of the user."""
+    return [default_library(), embedded_library(progress=progress), *user_libraries()]
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import made."""
+
+    library: Library
+    refused: tuple[Refusal, ...]
+    """Circuits left out because they break a rule."""
+    skipped: Mapping[str, int]
+    """Number of files left out because they hold another kind of circuit, by kind."""
+    published: PublishedCheck
+    """How the circuits compare with those that EvoApproxLib v2022 published."""
 
 
 def import_library(
-    path: Path, name: str, *, force: bool = False, progress: Progress | None = None
-) -> Library:
+    path: Path,
+    name: str,
+    *,
+    force: bool = False,
+    keep_going: bool = False,
+    liberty: Path | None = None,
+    operand_width: OperandWidth = (8, 8),
+    progress: Phase | None = None,
+) -> Imported:
     """Import multipliers into the library ``name`` of the user.
 
     Parameters
     ----------
     path
-        A Verilog file, or a folder whose ``*.v`` and ``*.sv`` files are imported, each on its
-        own. The file name without its suffix names the multiplier.
+        A file, or a folder with files, as :func:`.sources.read_circuits` describes them.
     name
         Name of the library.
     force
         Replace a library of that name.
+    keep_going
+        Import the other circuits where some are refused.
+    liberty
+        Liberty file to estimate with; None for the one in force.
+    operand_width
+        Width of the multipliers to import.
     progress
-        Called after each file.
+        Called as ``progress(n_done, n_total, phase)``; each phase counts from the start.
 
     Raises
     ------
     InputError
-        If a file is not a combinational multiplier or a name is refused. Nothing is written.
+        If a name is refused, if the library exists and ``force`` is false, if circuits are
+        refused and ``keep_going`` is false (the message has a line for each), or if there is
+        nothing to import. Nothing is written.
     """
-    if not _is_name(name) or name == FAMILIES:
-        raise InputError(
-            f"library name: must be an identifier other than {FAMILIES}, not {shorten(name)}"
-        )
+    check_target(name, force=force)
+    found = read_circuits(path, operand_width=operand_width, progress=progress)
+    if not found.circuits and not found.refused:
+        n, m = operand_width
+        raise InputError(f"{path}: must hold an unsigned {n}x{m} multiplier, has {_counted(found)}")
+    if found.refused and not (keep_going and found.circuits):
+        raise InputError("\n".join(refusal.reason for refusal in found.refused))
+    return write_found(found, name, force=force, liberty=liberty, progress=progress)
+
+
+def check_target(name: str, *, force: bool) -> None:
+    """Refuse the name of a library that the user cannot have, or has already.
+
+    Raises
+    ------
+    InputError
+        If the name is not an identifier or is reserved, or if there is such a library and
+        ``force`` is false.
+    """
+    if not is_name(name) or name in _RESERVED:
+        rule = f"must be an identifier other than {' or '.join(_RESERVED)}"
+        raise InputError(f"library name: {rule}, not {shorten(name)}")
     folder = data_home() / name
     if folder.exists() and not force:
         raise InputError(f"{folder}: exists already (--force replaces it)")
-    circuits = [_circuit(file) for file in _verilog_files(path)]
-    members = characterise_circuits(circuits, progress=progress)
-    return write_library(folder, name, _unique(members), reference=power_reference(), force=force)
 
 
-def _is_name(name: str) -> bool:
-    return re.fullmatch(NAME_PATTERN, name) is not None and len(name) <= 100
+def write_found(
+    found: Found, name: str, *, force: bool, liberty: Path | None, progress: Phase | None
+) -> Imported:
+    """Characterise circuits and write them as the library ``name`` of the user.
 
-
-def _verilog_files(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    files = sorted(file for file in path.iterdir() if file.suffix in _SUFFIXES)
-    if not files:
-        raise InputError(f"{path}: must hold Verilog files ({', '.join(_SUFFIXES)}), has none")
-    return files
-
-
-def _circuit(file: Path) -> Circuit:
-    if file.suffix not in _SUFFIXES:
-        raise InputError(f"{file}: must end in {' or '.join(_SUFFIXES)}")
-    if not _is_name(file.stem):
-        raise InputError(f"{file}: file name must be an identifier, not {shorten(file.stem)}")
-    verilog = {file.name: read_bytes(file)}
-    return Circuit(file.stem, verilog, origin=f"imported from {file.name}", where=str(file))
-
-
-def _unique(members: list[Member]) -> list[Member]:
-    """Return the first member of each name; refuses a later one with another function."""
-    first: dict[str, Member] = {}
-    for member in members:
-        known = first.setdefault(member.name, member)
-        if not np.array_equal(known.lut, member.lut):
-            raise InputError(f"{member.name}: two files of this name are different multipliers")
-    return list(first.values())
-
-
-@dataclass(frozen=True)
-class VerifiedEntry:
-    """What the verification of an entry found."""
-
-    name: str
-    problems: tuple[str, ...]
-    """One line for each thing that does not match; empty where all is well."""
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing was found."""
-        return not self.problems
-
-
-def verify_library(library: Library) -> list[VerifiedEntry]:
-    """Recompute tables and metrics of every entry from its netlist and compare with the record.
-
-    An entry that is a table only is checked from its stored table.
+    Parameters, and the errors raised, are those of :func:`import_library`.
     """
-    with ThreadPoolExecutor(os.cpu_count()) as executor:
-        return list(executor.map(lambda entry: _verify(library, entry), library.entries.values()))
+    members = characterise_circuits(
+        found.circuits,
+        reference=reference_netlist(),
+        liberty=load_liberty(liberty),
+        progress=progress and (lambda done, total, _: progress(done, total, "Characterising")),
+    )
+    library = write_library(data_home() / name, name, members, force=force)
+    skipped = {str(kind): n for kind, n in found.skipped.items()}
+    hashes = {entry.name: entry.lut_sha256 for entry in library.entries.values()}
+    return Imported(library, found.refused, skipped, check_published(hashes))
 
 
-def _verify(library: Library, entry: Entry) -> VerifiedEntry:
-    problems = []
-    lut: Lut | None = None
-    if entry.realisation is Realisation.NETLIST:
-        try:
-            lut = netlist_lut(library.netlist(entry.name))
-            check_lut_sha256(lut, entry.lut_sha256, f"{library.folder / entry.name}.v")
-        except InputError as error:
-            problems.append(str(error))
-    if entry.realisation is Realisation.TABLE or library.has_table(entry.name):
-        try:
-            # The reader compares with the hash, hence with the table of the netlist.
-            stored = library.lut(entry.name)
-            lut = stored if lut is None else lut
-        except InputError as error:
-            problems.append(str(error))
-    if lut is not None and error_metrics(lut) != entry.metrics:
-        problems.append(f"{library.folder}: {entry.name}: metrics are not those of its table")
-    return VerifiedEntry(entry.name, tuple(problems))
+def _counted(found: Found) -> str:
+    return "only " + ", ".join(f"{n} {kind}" for kind, n in found.skipped.items())
+
+
+def with_estimates(
+    library: Library,
+    liberty: Liberty,
+    operands: Operands,
+    *,
+    progress: Progress | None = None,
+) -> Library:
+    """Return a view of a library with the estimates of one flow; the folder is not changed.
+
+    Recorded estimates are not trusted to be of the same flow: other versions of the tools or
+    another exact multiplier may have made them. Anew, they come from the cache.
+
+    Parameters
+    ----------
+    library
+        The library.
+    liberty, operands
+        What to estimate with.
+    progress
+        Called after each netlist.
+
+    Raises
+    ------
+    InputError
+        If a netlist is missing or has another hash.
+    ToolError
+        If Yosys is missing or fails.
+    """
+    netlists = {
+        entry.name: library.netlist(entry.name)
+        for entry in library.data.entries
+        if entry.realisation is Realisation.NETLIST
+    }
+    estimates = estimate_netlists(
+        netlists,
+        reference=reference_netlist(),
+        liberty=liberty,
+        operands=operands,
+        progress=progress,
+    )
+    entries = [
+        entry.model_copy(update={"estimates": estimates.get(entry.name)})
+        for entry in library.data.entries
+    ]
+    data: LibraryData = library.data.model_copy(update={"entries": entries})
+    return replace(library, data=data)

@@ -6,29 +6,9 @@ import subprocess
 import sys
 
 import pytest
-from designs import minimal_ops
-from qosnets_hw.cli import main
-
-VERILOG = """
-module add(input [7:0] a, input [7:0] b, output [15:0] o);
-  assign o = a * b + 1;
-endmodule
-"""
-
-
-@pytest.fixture
-def qosnets_hw(monkeypatch, capsys):
-    """Run the program in this process; returns exit code, output and error lines."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["qosnets-hw", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return ended.value.code, captured.out, captured.err.splitlines()
-
-    return run
+from designs import minimal_ops, multipliers
+from networks import LAYERS, write_network
+from qosnets_library.operands import load_operands
 
 
 @pytest.fixture
@@ -93,7 +73,7 @@ BAD = [
     ),
     (
         change(["multipliers", 0, "library"], "nowhere"),
-        "multipliers[0]: library 'nowhere' is not one of families",
+        "multipliers[0]: library 'nowhere' is not one of ",
     ),
     (change(["parameters"], {"file": "x", "sha256": "0" * 64}), "parameters: need the geometry"),
 ]
@@ -156,52 +136,12 @@ def test_a_missing_tool_is_named(qosnets_hw, ops, tmp_path, monkeypatch):
     assert code == 3
     tools = {tool["name"]: tool for tool in json.loads(printed)}
     assert tools["c++"]["found"] is None
+    assert tools["git"]["found"] is None
     assert tools["amaranth"]["version"]
+    assert tools["Liberty"]["found"]
     code, _, errors = qosnets_hw("demo", "--out", tmp_path / "demo")
     assert code == 3
     assert not (tmp_path / "demo").exists()
-
-
-def test_library_import_show_verify(qosnets_hw, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    source = tmp_path / "plus_one.v"
-    source.write_text(VERILOG)
-    assert qosnets_hw("library", "import", source, "--library", "own")[0] == 0
-    code, _, errors = qosnets_hw("library", "import", source, "--library", "own")
-    assert code == 2
-    assert "--force" in errors[0]
-    code, printed, _ = qosnets_hw("library", "show", "plus_one", "--json")
-    (record,) = json.loads(printed)
-    assert (record["library"], record["mae"], record["wce"]) == ("own", 1.0, 1)
-    code, printed, _ = qosnets_hw("library", "verify", "--library", "own")
-    assert (code, printed) == (0, "1 of 1 multipliers verified\n")
-    table = tmp_path / "data" / "qosnets-hw" / "own" / "plus_one.npy"
-    data = bytearray(table.read_bytes())
-    data[-1] ^= 1
-    table.write_bytes(data)
-    code, printed, _ = qosnets_hw("library", "verify", "--library", "own")
-    assert code == 1
-    assert "0 of 1 multipliers verified" in printed
-
-
-def test_library_refuses_wrong_ports(qosnets_hw, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    source = tmp_path / "narrow.v"
-    source.write_text(VERILOG.replace("[15:0]", "[14:0]"))
-    code, _, errors = qosnets_hw("library", "import", source, "--library", "own")
-    assert code == 2
-    assert "narrow.v" in errors[-1] and "15" in errors[-1]
-    assert not list((tmp_path / "data").rglob("*.*"))
-
-
-def test_library_list_is_json(qosnets_hw):
-    code, printed, _ = qosnets_hw("library", "list", "--json")
-    records = json.loads(printed)
-    assert code == 0
-    assert len(records) >= 24
-    assert all(
-        {"name", "library", "lut_sha256", "mae", "relative_power"} <= set(r) for r in records
-    )
 
 
 def test_ops_schema_and_version(qosnets_hw):
@@ -209,6 +149,50 @@ def test_ops_schema_and_version(qosnets_hw):
     assert json.loads(printed)["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     code, printed, _ = qosnets_hw("--version")
     assert (code, printed.split()[0]) == (0, "qosnets-hw")
+
+
+def test_only_the_named_library_is_searched(qosnets_hw, ops, tmp_path):
+    for command in ("generate", "sim", "report"):
+        out = ("--out", tmp_path / "out") if command == "generate" else ()
+        code, _, errors = qosnets_hw(command, "--ops", ops, "--library", "nowhere", *out)
+        assert code == 2
+        assert errors[-1].startswith("qosnets-hw: --library: must be one of ")
+        assert errors[-1].endswith(", not 'nowhere'")
+    arguments = ("generate", "--ops", ops, "--out", tmp_path / "out", "--library", "families")
+    assert qosnets_hw(*arguments)[0] == 0
+
+
+def test_operands_of_a_layer(qosnets_hw, tmp_path):
+    network = write_network(tmp_path, multipliers(2))
+    out = tmp_path / "operands.json"
+    arguments = ("ops", "operands", network.file.path, "--layer", "conv", "--out", out)
+    code, printed, _ = qosnets_hw(*arguments)
+    assert (code, printed) == (0, f"{out}\n")
+    first = load_operands(out)
+    assert first.name.startswith("o1.conv-")
+    assert sum(first.a) == sum(first.b) == 2 * LAYERS["conv"].multiplications
+    code, _, errors = qosnets_hw(*arguments)
+    assert (code, errors[-1]) == (2, f"qosnets-hw: {out}: exists already (--force replaces a file)")
+    assert qosnets_hw(*arguments, "--point", "o2", "--force")[0] == 0
+    second = load_operands(out)
+    assert second.name.startswith("o2.conv-")
+    assert (second.a, second.b) == (first.b, first.a)  # the activation port differs
+    before = out.read_bytes()
+    for wrong, message in (
+        (("--layer", "conv9"), "layer: must be one of conv, fc, not 'conv9'"),
+        (("--point", "o3"), "operating point: must be one of o1, o2, not 'o3'"),
+    ):
+        code, _, errors = qosnets_hw(*arguments, *wrong, "--force")
+        assert (code, errors[-1]) == (2, f"qosnets-hw: {message}")
+    assert out.read_bytes() == before
+
+
+def test_operands_need_vectors(qosnets_hw, ops, tmp_path):
+    out = tmp_path / "operands.json"
+    code, _, errors = qosnets_hw("ops", "operands", ops, "--layer", "layer0", "--out", out)
+    assert code == 2
+    assert errors[-1].startswith(f"qosnets-hw: {ops}: vectors: are missing")
+    assert not out.exists()
 
 
 @pytest.mark.usefixtures("simulator")

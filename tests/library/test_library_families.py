@@ -5,11 +5,13 @@ import sys
 
 import numpy as np
 import pytest
+from qosnets.files import sha256
 from qosnets.library import Library, cache_home
 from qosnets.lut import exact_lut
 from qosnets_library import families
-from qosnets_library.families import embedded_library, power_reference
-from qosnets_library.store import verify_library
+from qosnets_library.families import embedded_library
+from qosnets_library.generic_liberty import liberty as generic_liberty
+from qosnets_library.verify import verify_library
 
 A, B = np.indices((256, 256))
 
@@ -70,17 +72,27 @@ def test_tables_equal_arithmetic(library):
         assert np.array_equal(library.lut(name), defined_table(name)), name
 
 
-def test_power_is_relative_to_the_best_exact_member(library):
+def test_power_is_relative_to_the_reference(library):
     power = {name: entry.estimates.relative_power for name, entry in library.entries.items()}
-    exact = {name for name, entry in library.entries.items() if not entry.metrics.wce}
-    assert min(power[name] for name in exact) == 1
-    assert all(0.02 < power[name] < 1 for name in power.keys() - exact)
-    best = min(exact, key=power.get)
-    assert power_reference() == library.entry(best).estimates.switched_capacitance
+    approximate = [name for name, entry in library.entries.items() if entry.metrics.wce]
+    exact = [name for name in power if name not in approximate]
+    assert all(0.01 < power[name] < 1 for name in approximate)
+    assert all(1 < power[name] < 1.2 for name in exact)
+
+
+def test_another_cell_library_makes_another_library(library, tmp_path, monkeypatch):
+    path = tmp_path / "cells.lib"
+    path.write_text(generic_liberty() + "/* changed */")
+    monkeypatch.setenv("QOSNETS_LIBERTY", str(path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    other = embedded_library()
+    assert other.folder.name != library.folder.name
+    hashes = {entry.estimates.liberty_sha256 for entry in other.entries.values()}
+    assert hashes == {sha256(path.read_bytes())}
 
 
 def test_verification_passes(library):
-    assert [entry for entry in verify_library(library) if not entry.ok] == []
+    assert [entry for entry in verify_library(library, None) if not entry.ok] == []
 
 
 def test_same_bytes_from_another_process_with_another_hash_seed(library, tmp_path):

@@ -1,0 +1,108 @@
+"""The libraries that commands work on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .cli_output import report_progress
+
+if TYPE_CHECKING:
+    from qosnets.library import Library
+
+__all__ = [
+    "LibertyFile",
+    "OnlyLibrary",
+    "OperandsFile",
+    "estimated",
+    "load_libraries",
+    "load_library",
+]
+
+OnlyLibrary = Annotated[
+    str | None,
+    typer.Option("--library", help="Only this library.", show_default="all", metavar="NAME"),
+]
+LibertyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--liberty",
+        help="Liberty file to estimate with, .gz too; generic: our own cells.",
+        show_default="see doctor",
+        metavar="FILE",
+    ),
+]
+OperandsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--operands",
+        help="Operand histograms to estimate with, from `ops operands`.",
+        show_default="uniform",
+        metavar="FILE",
+    ),
+]
+
+
+def load_libraries(only: str | None = None) -> "list[Library]":
+    """Return all libraries, the default one first, or the one named ``only``.
+
+    The embedded libraries are built at first use.
+
+    Raises
+    ------
+    InputError
+        If there is no library ``only``.
+    """
+    from qosnets.errors import InputError
+    from qosnets_library.store import all_libraries
+
+    with report_progress() as progress:
+        libraries = all_libraries(
+            progress=lambda done, total, _: progress("Building the multiplier library", done, total)
+        )
+    found = [library for library in libraries if only in (None, library.name)]
+    if not found:
+        known = ", ".join(library.name for library in libraries)
+        raise InputError(f"--library: must be one of {known}, not {only!r}")
+    return found[:1] if only else found
+
+
+def load_library(name: str) -> "Library":
+    """Return the library ``name``; raises InputError if there is none."""
+    (library,) = load_libraries(name)
+    return library
+
+
+def estimated(
+    libraries: "Sequence[Library]", *, liberty: Path | None = None, operands: Path | None = None
+) -> "list[Library]":
+    """Return views of ``libraries`` with the estimates of one cell library and distribution.
+
+    Parameters
+    ----------
+    libraries
+        The libraries.
+    liberty
+        Liberty file; None for the one in force.
+    operands
+        Operand histograms; None for the uniform distribution.
+    """
+    from qosnets_library.liberty import load_liberty
+    from qosnets_library.operands import UNIFORM, load_operands
+    from qosnets_library.store import with_estimates
+
+    cells = load_liberty(liberty)
+    distribution = UNIFORM if operands is None else load_operands(operands)
+    with report_progress() as progress:
+        return [
+            with_estimates(
+                library,
+                cells,
+                distribution,
+                progress=lambda done, total, _, name=library.name: progress(
+                    f"Estimating {name}", done, total
+                ),
+            )
+            for library in libraries
+        ]
