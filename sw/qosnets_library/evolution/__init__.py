@@ -1,0 +1,1 @@
+"""Evolution of approximate multipliers: Cartesian genetic programming on gate netlists."""
