@@ -14,6 +14,7 @@ from qosnets.parameters import Parameters, parameters_to_bytes, vectors_to_bytes
 from torch import Tensor
 
 from .candidates import Candidate
+from .code_range import FULL_CODE_RANGE, CodeRange
 from .data import N_TEST, SPLIT_SEED
 from .integer import IntegerLayer, LayerTrace
 from .network import GRAPH
@@ -62,6 +63,7 @@ class SearchResult:
     """In the order of select codes."""
     points: list[PointResult]
     """Most accurate first."""
+    code_range: CodeRange
     codes: Tensor
     """Input codes of the test images, uint8 ``[image, 1, 8, 8]``."""
     float_accuracy: float
@@ -101,7 +103,7 @@ def to_files(result: SearchResult, recipe: Recipe, library: Library) -> dict[str
         parameters=DataFile(file=PARAMETERS_FILE, sha256=sha256(parameters)),
         vectors=DataFile(file=VECTORS_FILE, sha256=sha256(vectors)),
         estimates=_estimates(result, names),
-        provenance=_provenance(recipe, library),
+        provenance=_provenance(result, recipe, library),
     )
     return {OPS_FILE: ops.to_bytes(), PARAMETERS_FILE: parameters, VECTORS_FILE: vectors}
 
@@ -158,10 +160,13 @@ def _estimates(result: SearchResult, names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _provenance(recipe: Recipe, library: Library) -> dict[str, Any]:
-    return {
+def _provenance(result: SearchResult, recipe: Recipe, library: Library) -> dict[str, Any]:
+    provenance = {
         "recipe": asdict(recipe),
         "library": library.name,
         "versions": {name: version(name) for name in ("torch", "numpy", "scikit-learn")},
         "data": {"name": "scikit-learn digits", "n_test": N_TEST, "split_seed": SPLIT_SEED},
     }
+    if result.code_range != FULL_CODE_RANGE:
+        provenance["code_range"] = asdict(result.code_range)
+    return provenance

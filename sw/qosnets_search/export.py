@@ -48,7 +48,7 @@ def _integer_layer(name: str, block: Block) -> IntegerLayer:
     layer, output = block.layer, block.output_quantiser.affine
     activation, weight = layer.input_quantiser.affine, layer.weight_affine
     z_x, z_w, z_y = (int(part.zero_point) for part in (activation, weight, output))
-    geometry = replace(layer.geometry, output_zero_point=z_y)
+    geometry = replace(layer.geometry, output_zero_point=z_y, clamp=(0, output.max_code))
     codes = layer.weight_codes.numpy()
     gain, shift = (part.numpy() for part in block.channel_affine())
     product_scale = float(activation.scale) * float(weight.scale)
@@ -101,12 +101,14 @@ def requantisation(
         bias=np.where(constant, 0, bias).astype(np.int32),
         mult=np.where(constant, 0, mult).astype(np.int16),
         shift=np.where(constant, 1, right_shift).astype(np.uint8),
-        # Codes are 0..255, so saturation at int16 changes no output.
+        # Codes are at most 255, so saturation at int16 changes no output.
         offset=np.clip(offset, INT16.min, INT16.max).astype(np.int16),
     )
 
 
-def check_accumulators(layers: Mapping[str, IntegerLayer], tables: Mapping[str, Lut]) -> None:
+def check_accumulators(
+    layers: Mapping[str, IntegerLayer], tables: Mapping[str, Lut], *, max_activation: int
+) -> None:
     """Prove that no input makes an accumulator leave int32.
 
     For each product, the extremes over all activation codes of M[x, w] − z_w·x are added up.
@@ -115,15 +117,17 @@ def check_accumulators(layers: Mapping[str, IntegerLayer], tables: Mapping[str, 
     ----------
     layers, tables
         By layer; ``tables`` are ``M[x, w]``.
+    max_activation
+        Largest activation code.
 
     Raises
     ------
     CheckError
         If the bound does not fit.
     """
-    activations = np.arange(256, dtype=np.int64)[:, None]
+    activations = np.arange(max_activation + 1, dtype=np.int64)[:, None]
     for name, layer in layers.items():
-        table = tables[name].astype(np.int64)
+        table = tables[name][: max_activation + 1].astype(np.int64)
         for channel, (codes, z_w, bias) in enumerate(
             zip(
                 layer.weights.codes,

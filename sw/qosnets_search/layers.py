@@ -30,6 +30,8 @@ class MultiplyingLayer(nn.Module):
         Of a square convolution; padding is the same on all sides.
     input_size
         Height = width of the input, or None for a matrix product.
+    max_weight
+        Largest code of a weight, 1..255.
     generator
         Source of the initial weights (He et al., normal).
     """
@@ -44,6 +46,7 @@ class MultiplyingLayer(nn.Module):
         stride: int = 1,
         padding: int = 0,
         input_size: int | None = None,
+        max_weight: int,
         generator: torch.Generator,
     ) -> None:
         super().__init__()
@@ -55,6 +58,7 @@ class MultiplyingLayer(nn.Module):
         self.stride = stride
         self.padding = padding
         self.input_size = 1 if input_size is None else input_size
+        self.max_weight = max_weight
         shape: tuple[int, ...] = (out_channels, in_channels)
         if self.kind is LayerKind.CONV:
             shape += (kernel, kernel)
@@ -67,7 +71,7 @@ class MultiplyingLayer(nn.Module):
     @property
     def weight_affine(self) -> Affine:
         """Quantisation of the present weights."""
-        return Affine.from_range(self.weight.min(), self.weight.max())
+        return Affine.from_range(self.weight.min(), self.weight.max(), self.max_weight)
 
     @property
     def weight_codes(self) -> Tensor:
@@ -76,7 +80,7 @@ class MultiplyingLayer(nn.Module):
 
     @property
     def geometry(self) -> Geometry:
-        """The layer's geometry; the output zero point, here 0, is known to its block."""
+        """The layer's geometry; its block knows output zero point and clamp, here 0 and 0..255."""
         return Geometry(
             kind=self.kind,
             in_channels=self.in_channels,
@@ -142,11 +146,16 @@ class Bias(nn.Module):
 class Block(nn.Module):
     """A multiplying layer, then BatchNorm and ReLU or a bias, then the output's quantiser."""
 
-    def __init__(self, layer: MultiplyingLayer, follower: nn.BatchNorm2d | Bias) -> None:
+    def __init__(
+        self,
+        layer: MultiplyingLayer,
+        follower: nn.BatchNorm2d | Bias,
+        output_quantiser: ActivationQuantiser,
+    ) -> None:
         super().__init__()
         self.layer = layer
         self.follower = follower
-        self.output_quantiser = ActivationQuantiser()
+        self.output_quantiser = output_quantiser
 
     @property
     def has_relu(self) -> bool:

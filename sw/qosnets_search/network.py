@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from qosnets.graph import INPUT, FlattenNode, LayerNode, MaxPoolNode, Node
 from torch import Tensor, nn
 
+from .code_range import CodeRange
 from .data import N_CLASSES
 from .layers import Bias, Block, MultiplyingLayer
 from .quantise import ActivationQuantiser
@@ -40,11 +41,13 @@ class DigitsNetwork(nn.Module):
     ----------
     generator
         Source of the initial weights.
+    code_range
+        Codes of all activations, logits included, and of all weights.
     """
 
-    def __init__(self, generator: torch.Generator) -> None:
+    def __init__(self, generator: torch.Generator, code_range: CodeRange) -> None:
         super().__init__()
-        self.input_quantiser = ActivationQuantiser()
+        self.input_quantiser = ActivationQuantiser(code_range.max_activation)
         self.blocks = nn.ModuleDict()
         source = self.input_quantiser
         for name, n_in, n_out, stride, size in (
@@ -60,12 +63,18 @@ class DigitsNetwork(nn.Module):
                 stride=stride,
                 padding=1,
                 input_size=size,
+                max_weight=code_range.max_weight,
                 generator=generator,
             )
-            block = Block(layer, nn.BatchNorm2d(n_out))
-            self.blocks[name], source = block, block.output_quantiser
-        classifier = MultiplyingLayer(source, 64, N_CLASSES, generator=generator)
-        self.blocks["classifier"] = Block(classifier, Bias(N_CLASSES))
+            quantiser = ActivationQuantiser(code_range.max_activation)
+            block = Block(layer, nn.BatchNorm2d(n_out), quantiser)
+            self.blocks[name], source = block, quantiser
+        classifier = MultiplyingLayer(
+            source, 64, N_CLASSES, max_weight=code_range.max_weight, generator=generator
+        )
+        self.blocks["classifier"] = Block(
+            classifier, Bias(N_CLASSES), ActivationQuantiser(code_range.max_activation)
+        )
 
     @property
     def named_blocks(self) -> dict[str, Block]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from .agn import search_noise
 from .candidates import Candidate, load_candidates
+from .code_range import CodeRange
 from .data import DigitsSplit, load_split
 from .document import Chosen, PointResult, SearchResult, to_files
 from .error_model import LayerStatistics, layer_statistics
@@ -39,6 +40,9 @@ def search(
     The stages, in order: float training, quantisation-aware training, search for the noise that
     each layer tolerates, error model of every multiplier, clustering, and for each operating
     point the tuning of BatchNorm and the integer export. Same recipe, same bytes.
+
+    From quantisation on, activations and weights have only codes that all candidates read in full
+    (:meth:`.CodeRange.narrowest`): one circuit with 7-bit operands makes the network a 7-bit one.
 
     Parameters
     ----------
@@ -85,9 +89,10 @@ def _search(
     recipe: Recipe, offered: list[Candidate], progress: Callable[[str, int, int], None]
 ) -> SearchResult:
     generator = torch.Generator().manual_seed(recipe.seed)
+    code_range = CodeRange.narrowest(candidate.entry.operand_width for candidate in offered)
     split = load_split()
     batches = Batches(split.train_images, split.train_labels, recipe.batch_size, generator)
-    network, float_accuracy = _train(recipe, split, batches, progress)
+    network, float_accuracy = _train(recipe, code_range, split, batches, progress)
     sigmas = search_noise(
         network,
         batches,
@@ -101,7 +106,9 @@ def _search(
     )
     layers = integer_layers(network)
     statistics = _statistics(network, layers, split.train_images, generator)
-    found = preferences([candidate.lut for candidate in offered], statistics, sigmas)
+    luts = [candidate.lut for candidate in offered]
+    ports = [code_range.activation_ports(candidate.entry.operand_width) for candidate in offered]
+    found = preferences(luts, ports, statistics, sigmas)
     power = np.array([candidate.relative_power for candidate in offered])
     members = select(found.relative_errors, power, recipe.scales, recipe.n_multipliers, recipe.seed)
     used = sorted(set(members.ravel().tolist()), key=lambda index: (-power[index], index))
@@ -125,7 +132,7 @@ def _search(
             progress=partial(progress, f"tuning of {point}"),
         )
         tuned_layers = integer_layers(tuned)
-        check_accumulators(tuned_layers, tables)
+        check_accumulators(tuned_layers, tables, max_activation=code_range.max_activation)
         share, traces = _evaluate(tuned_layers, tables, codes, split.test_labels)
         progress(f"evaluation of {point}", 2, 2)
         points.append(
@@ -134,6 +141,7 @@ def _search(
     return SearchResult(
         multipliers=multipliers,
         points=points,
+        code_range=code_range,
         codes=codes,
         float_accuracy=float_accuracy,
         baseline_accuracy=baseline,
@@ -144,12 +152,13 @@ def _search(
 
 def _train(
     recipe: Recipe,
+    code_range: CodeRange,
     split: DigitsSplit,
     batches: Batches,
     progress: Callable[[str, int, int], None],
 ) -> tuple[DigitsNetwork, float]:
     """Return the quantised network, and its accuracy on the test images before quantisation."""
-    network = DigitsNetwork(batches.generator)
+    network = DigitsNetwork(batches.generator, code_range)
     train_float(
         network,
         batches,

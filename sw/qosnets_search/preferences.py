@@ -27,18 +27,23 @@ class Preferences:
 
 
 def preferences(
-    luts: Sequence[Lut], statistics: Sequence[LayerStatistics], sigmas: Sequence[float]
+    luts: Sequence[Lut],
+    ports: Sequence[Sequence[ActivationPort]],
+    statistics: Sequence[LayerStatistics],
+    sigmas: Sequence[float],
 ) -> Preferences:
     """Return the preference vectors (Eq. 1 of the QoS-Nets paper) of all layers.
 
     The threshold of a layer is T = σ·(standard deviation of its exact corrected accumulators).
-    Each multiplier takes the activation on the port with the smaller sum of relative errors over
-    the layers, port A if equal.
+    Each multiplier takes the activation on that of its ``ports`` with the smaller sum of relative
+    errors over the layers, the first if equal.
 
     Parameters
     ----------
     luts
         Of the multipliers, ports A and B as in the netlist.
+    ports
+        On which each multiplier may take the activation, at least one.
     statistics
         Of the layers.
     sigmas
@@ -47,14 +52,14 @@ def preferences(
     thresholds = np.array(
         [sigma * layer.output_std for sigma, layer in zip(sigmas, statistics, strict=True)]
     )
-    columns, ports = [], []
-    for lut in luts:
+    columns, chosen = [], []
+    for lut, offered in zip(luts, ports, strict=True):
         by_port = {
             port: np.array([error_std(layer, oriented(lut, port)) for layer in statistics])
             / thresholds
-            for port in ActivationPort
+            for port in offered
         }
         port = min(by_port, key=lambda port: by_port[port].sum())
         columns.append(by_port[port])
-        ports.append(port)
-    return Preferences(np.stack(columns, axis=1), thresholds.tolist(), ports)
+        chosen.append(port)
+    return Preferences(np.stack(columns, axis=1), thresholds.tolist(), chosen)

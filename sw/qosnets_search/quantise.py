@@ -1,4 +1,4 @@
-"""Affine quantisation to uint8, per tensor: value = scale·(code − zero point).
+"""Affine quantisation to codes 0..255 or less, per tensor: value = scale·(code − zero point).
 
 Weights and activations share this form, so that one scale links an accumulator to the real
 product and the accuracy thresholds of the search hold for all channels of a layer alike.
@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 __all__ = ["ActivationQuantiser", "Affine"]
 
-MAX_CODE = 255
 SMALLEST_RANGE = 1e-6
 
 
@@ -22,17 +21,19 @@ class Affine:
 
     scale: Tensor
     zero_point: Tensor
+    max_code: int
+    """Largest code, 1..255; the smallest is 0. The zero point is a code, too."""
 
     @classmethod
-    def from_range(cls, low: Tensor, high: Tensor) -> "Affine":
+    def from_range(cls, low: Tensor, high: Tensor, max_code: int) -> "Affine":
         """Return the quantisation of [low, high], widened to contain 0, which becomes a code."""
         low, high = low.detach().clamp(max=0.0), high.detach().clamp(min=0.0)
-        scale = (high - low).clamp(min=SMALLEST_RANGE) / MAX_CODE
-        return cls(scale, torch.round(-low / scale).to(torch.int64))
+        scale = (high - low).clamp(min=SMALLEST_RANGE) / max_code
+        return cls(scale, torch.round(-low / scale).to(torch.int64), max_code)
 
     def to_int(self, x: Tensor) -> Tensor:
         """Return the codes of real values, uint8; values out of range saturate."""
-        return self._unclipped(x.detach()).clamp(0, MAX_CODE).to(torch.uint8)
+        return self._unclipped(x.detach()).clamp(0, self.max_code).to(torch.uint8)
 
     def to_real(self, codes: Tensor) -> Tensor:
         """Return the real values, float32, that codes stand for."""
@@ -53,7 +54,7 @@ class _FakeQuantise(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, affine: Affine) -> Tensor:
         unclipped = affine._unclipped(x)
-        ctx.save_for_backward((unclipped >= 0) & (unclipped <= MAX_CODE))
+        ctx.save_for_backward((unclipped >= 0) & (unclipped <= affine.max_code))
         return affine.to_real(affine.to_int(x))
 
     @staticmethod
@@ -70,6 +71,8 @@ class ActivationQuantiser(nn.Module):
 
     Parameters
     ----------
+    max_code
+        Largest code, 1..255.
     averaging
         Weight of a new batch in the moving average.
     """
@@ -77,8 +80,9 @@ class ActivationQuantiser(nn.Module):
     low: Tensor
     high: Tensor
 
-    def __init__(self, averaging: float = 0.01) -> None:
+    def __init__(self, max_code: int, averaging: float = 0.01) -> None:
         super().__init__()
+        self.max_code = max_code
         self.averaging = averaging
         self.observing = False
         self.quantising = False
@@ -88,7 +92,7 @@ class ActivationQuantiser(nn.Module):
     @property
     def affine(self) -> Affine:
         """The quantisation of the current range."""
-        return Affine.from_range(self.low, self.high)
+        return Affine.from_range(self.low, self.high, self.max_code)
 
     def forward(self, x: Tensor) -> Tensor:
         """Observe and fake-quantise ``x``, as far as switched on."""

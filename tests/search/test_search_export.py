@@ -10,6 +10,7 @@ from qosnets.errors import CheckError
 from qosnets.golden import requantise
 from qosnets.lut import Lut, exact_lut
 from qosnets.parameters import LayerWeights
+from qosnets_search.code_range import FULL_CODE_RANGE
 from qosnets_search.data import load_split
 from qosnets_search.export import check_accumulators, integer_layers, requantisation
 from qosnets_search.integer import IntegerLayer, infer, run_layer
@@ -32,7 +33,7 @@ def images() -> torch.Tensor:
 def network(images: torch.Tensor) -> DigitsNetwork:
     """Return a network with random weights and BatchNorm (negative γ too), ranges observed."""
     generator = torch.Generator().manual_seed(7)
-    network = DigitsNetwork(generator)
+    network = DigitsNetwork(generator, FULL_CODE_RANGE)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.weight, generator=generator)
@@ -109,21 +110,27 @@ def test_gain_that_no_shift_can_express_is_refused() -> None:
     )
 
 
-def test_bound_of_the_accumulator_is_reached_but_never_passed() -> None:
-    layer = integer_layers(DigitsNetwork(torch.Generator().manual_seed(0)))["classifier"]
-    # The terms (255 − 100)·x are largest for code 255, smallest for code 0.
+@pytest.mark.parametrize("max_activation", [255, 127])
+def test_bound_of_the_accumulator_is_reached_but_never_passed(max_activation: int) -> None:
+    network = DigitsNetwork(torch.Generator().manual_seed(0), FULL_CODE_RANGE)
+    layer = integer_layers(network)["classifier"]
+    # The terms (255 − 100)·x are largest for the largest code, smallest for code 0.
     weights = LayerWeights(np.full((10, 64), 255, np.uint8), np.full(10, 100, np.uint8))
     layer = replace(layer, weights=weights)
-    acc = run_layer(layer, exact_lut(), torch.full((1, 64), 255)).acc
+    acc = run_layer(layer, exact_lut(), torch.full((1, 64), max_activation)).acc
     room = 2**31 - 1 - int(acc.max() - layer.requantisation.bias.max())
 
     def with_bias(bias: int) -> IntegerLayer:
         values = replace(layer.requantisation, bias=np.full(10, bias, np.int32))
         return replace(layer, requantisation=values)
 
-    check_accumulators({"classifier": with_bias(room)}, {"classifier": exact_lut()})
+    def check(bias: int) -> None:
+        layers, tables = {"classifier": with_bias(bias)}, {"classifier": exact_lut()}
+        check_accumulators(layers, tables, max_activation=max_activation)
+
+    check(room)
     with pytest.raises(CheckError) as error:
-        check_accumulators({"classifier": with_bias(room + 1)}, {"classifier": exact_lut()})
+        check(room + 1)
     assert str(error.value) == (
         f"layer classifier: channel 0: accumulator must fit int32, not {room + 1}..{2**31}"
     )

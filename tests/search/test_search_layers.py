@@ -49,15 +49,23 @@ def test_fields_and_products_are_those_of_the_golden_model() -> None:
 def quantised_layer(kind: LayerKind) -> tuple[MultiplyingLayer, torch.Tensor]:
     """Return a layer and an input for it, both quantised, the input with a zero point inside."""
     generator = torch.Generator().manual_seed(3)
-    quantiser = ActivationQuantiser()
+    quantiser = ActivationQuantiser(255)
     quantiser.observing = quantiser.quantising = True
     if kind is LayerKind.CONV:
         layer = MultiplyingLayer(
-            quantiser, 3, 5, kernel=3, stride=2, padding=1, input_size=6, generator=generator
+            quantiser,
+            3,
+            5,
+            kernel=3,
+            stride=2,
+            padding=1,
+            input_size=6,
+            max_weight=255,
+            generator=generator,
         )
         x = torch.randn(4, 3, 6, 6, generator=generator)
     else:
-        layer = MultiplyingLayer(quantiser, 20, 5, generator=generator)
+        layer = MultiplyingLayer(quantiser, 20, 5, max_weight=255, generator=generator)
         x = torch.randn(4, 20, generator=generator)
     layer.quantising = True
     return layer, quantiser(x)

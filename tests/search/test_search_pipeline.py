@@ -1,10 +1,8 @@
 """The search end to end, with a tiny recipe and a synthetic library without an exact multiplier."""
 
-import json
 import random
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,69 +10,23 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from qosnets import golden
 from qosnets.errors import InputError
 from qosnets.files import sha256
-from qosnets.library import Library
-from qosnets.lut import ActivationPort, Lut, lut_sha256
-from qosnets.ops import OpsFile
-from qosnets.parameters import Parameters, load_parameters, load_vectors
+from qosnets.lut import ActivationPort
+from qosnets.parameters import Parameters
 from qosnets_search.candidates import load_candidates
+from qosnets_search.code_range import FULL_CODE_RANGE, CodeRange
 from qosnets_search.data import load_split
 from qosnets_search.pipeline import Recipe, search
+from small_searches import TINY, Circuit, Found, write_library
 
-TINY = Recipe(
-    scales=(0.2, 1.0),
-    n_multipliers=3,
-    n_vector_images=500,
-    float_epochs=2,
-    quantised_epochs=1,
-    noise_epochs=1,
-    tuning_epochs=1,
-)
-
-CODES = np.arange(256, dtype=np.uint16)
-LUTS: dict[str, Lut] = {
-    f"drop_{a}_{b}": np.outer(CODES >> a << a, CODES >> b << b)
+CIRCUITS = {
+    f"drop_{a}_{b}": Circuit(
+        f"(a >> {a} << {a}) * (b >> {b} << {b})", relative_power=1 - (a + b) / 10
+    )
     for a, b in ((0, 1), (1, 2), (3, 1), (2, 4), (5, 3))
 }
 """Products without the a and b lowest bits of their operands: cheaper, the more bits go."""
-
-
-def write_library(
-    folder: Path, change: Callable[[list[dict[str, Any]]], None] = lambda entries: None
-) -> Library:
-    """Write a library of :data:`LUTS`; ``change`` may edit its entries."""
-    folder.mkdir()
-    entries = []
-    for name, lut in LUTS.items():
-        netlist = f"// {name}\n".encode()
-        (folder / f"{name}.v").write_bytes(netlist)
-        np.save(folder / f"{name}.npy", lut)
-        metrics = {"mae": 0, "wce": 0, "mse": 0, "error_probability": 0, "mre": 0}
-        dropped = sum(map(int, name.split("_")[1:]))
-        entries.append(
-            {
-                "name": name,
-                "realisation": "netlist",
-                "lut_sha256": lut_sha256(lut),
-                "netlist_sha256": sha256(netlist),
-                "origin": "synthetic",
-                "metrics": metrics | {"error_mean": 0, "error_std": 0, "max_product": 65025},
-                "estimates": {
-                    "area_ge": 1,
-                    "switched_capacitance": 1,
-                    "relative_power": 1 - dropped / 10,
-                    "engine": "none",
-                    "cells": "none",
-                    "distribution": "none",
-                },
-            }
-        )
-    change(entries)
-    data = {"schema": "qosnets-library/1", "name": "synthetic", "entries": entries}
-    (folder / "library.json").write_text(json.dumps(data))
-    return Library.open(folder)
 
 
 def global_state() -> tuple[Any, ...]:
@@ -88,41 +40,18 @@ def global_state() -> tuple[Any, ...]:
     )
 
 
-class Found:
-    """A finished search, written to disk and read back through the contract."""
+class WatchedSearch(Found):
+    """A finished search, and the global state before and after it."""
 
     def __init__(self, folder: Path) -> None:
-        self.library = write_library(folder / "library")
-        self.progress: list[tuple[str, int, int]] = []
         self.state_before = global_state()
-        self.files = search(
-            TINY, self.library, progress=lambda *report: self.progress.append(report)
-        )
+        super().__init__(folder, CIRCUITS)
         self.state_after = global_state()
-        for name, content in self.files.items():
-            (folder / name).write_bytes(content)
-        self.file = OpsFile.load(folder / "ops.json")
-        self.ops = self.file.ops
-        assert self.ops.parameters is not None and self.ops.vectors is not None
-        self.parameters = load_parameters(self.file, self.ops.parameters)
-        self.vectors = load_vectors(self.file, self.ops.vectors)
-        self.luts = [self.library.lut(multiplier.name) for multiplier in self.ops.multipliers]
-
-    def mismatches(self, point: int, parameters: Parameters, luts: list[Lut]) -> list[str]:
-        """Return the tensors in which the golden model differs from the vectors."""
-        traces = golden.infer(self.ops, parameters, luts, point, self.vectors["input"])
-        name = self.ops.operating_points[point].name
-        return [
-            f"{layer}.{field}"
-            for layer, trace in traces.items()
-            for field in ("acc", "out")
-            if not np.array_equal(getattr(trace, field), self.vectors[f"{name}.{layer}.{field}"])
-        ]
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
-    return Found(tmp_path_factory.mktemp("search"))
+def found(tmp_path_factory: pytest.TempPathFactory) -> WatchedSearch:
+    return WatchedSearch(tmp_path_factory.mktemp("search"))
 
 
 def test_golden_model_agrees_in_every_bit(found: Found) -> None:
@@ -162,7 +91,15 @@ def test_same_recipe_gives_the_same_bytes_in_a_fresh_process(found: Found) -> No
     assert output.split() == [sha256(found.files[name]) for name in sorted(found.files)]
 
 
-def test_search_leaves_the_global_state_as_it_was(found: Found) -> None:
+def test_full_range_of_codes_is_used_and_not_worth_a_word(found: Found) -> None:
+    clamps = [layer.geometry.clamp for layer in found.ops.layers if layer.geometry is not None]
+    assert clamps == [(0, 255)] * 4
+    assert max(weights.codes.max() for weights in found.parameters.weights.values()) == 255
+    assert found.ops.provenance is not None
+    assert "code_range" not in found.ops.provenance
+
+
+def test_search_leaves_the_global_state_as_it_was(found: WatchedSearch) -> None:
     assert found.state_after == found.state_before
 
 
@@ -192,7 +129,7 @@ def test_estimates_are_what_the_vectors_and_the_library_say(found: Found) -> Non
         logits = found.vectors[f"{point.name}.classifier.out"]
         assert figures["accuracy"] == (logits.argmax(axis=1) == labels).mean()
         names = [found.ops.multipliers[select].name for select in point.assignment]
-        power = [1 - sum(map(int, name.split("_")[1:])) / 10 for name in names]
+        power = [CIRCUITS[name].relative_power for name in names]
         assert figures["relative_power"] == pytest.approx(counts @ power / counts.sum())
     assert min(estimates["float_accuracy"], estimates["baseline_accuracy"]) > 0.8
     for figures in estimates["layers"]:
@@ -227,17 +164,23 @@ def test_progress_of_every_stage_reaches_its_total(found: Found) -> None:
 def test_tables_are_no_candidates_and_a_netlist_is_one_once(tmp_path: Path) -> None:
     def change(entries: list[dict[str, Any]]) -> None:
         entries[0] |= {"realisation": "table", "netlist_sha256": None, "estimates": None}
+        entries[0]["operand_width"] = [4, 4]
         entries[3]["netlist_sha256"] = entries[1]["netlist_sha256"]
 
-    offered = load_candidates(write_library(tmp_path / "library", change))
+    offered = load_candidates(write_library(tmp_path / "library", CIRCUITS, change))
     assert [candidate.entry.name for candidate in offered] == ["drop_1_2", "drop_3_1", "drop_5_3"]
+    # The narrow table limits nothing, for it is not offered.
+    widths = [candidate.entry.operand_width for candidate in offered]
+    assert CodeRange.narrowest(widths) == FULL_CODE_RANGE
 
 
 def test_library_without_estimates_or_netlists_is_refused(tmp_path: Path) -> None:
-    library = write_library(tmp_path / "a", lambda entries: entries[2].update(estimates=None))
+    library = write_library(
+        tmp_path / "a", CIRCUITS, lambda entries: entries[2].update(estimates=None)
+    )
     with pytest.raises(InputError, match=r"^library synthetic: drop_3_1\.estimates: is missing$"):
         load_candidates(library)
-    library = write_library(tmp_path / "b", lambda entries: entries.clear())
+    library = write_library(tmp_path / "b", {})
     message = r"^library synthetic: must have a multiplier with a netlist, has none$"
     with pytest.raises(InputError, match=message):
         search(TINY, library, progress=lambda stage, done, total: None)

@@ -71,7 +71,14 @@ def test_activation_takes_the_port_with_the_smaller_error() -> None:
     )
     codes = np.arange(256, dtype=np.uint16)
     clear_a, clear_b = np.outer(codes & 0xFE, codes), np.outer(codes, codes & 0xFE)
-    found = preferences([clear_a, clear_b, exact_lut()], [statistics], [0.5])
+    luts, either = [clear_a, clear_b, exact_lut()], tuple(ActivationPort)
+    found = preferences(luts, [either] * 3, [statistics], [0.5])
     assert found.ports == [ActivationPort.A, ActivationPort.B, ActivationPort.A]
     assert found.relative_errors.tolist() == [[0.0, 0.0, 0.0]]
     assert found.thresholds == [500.0]
+    # Where a circuit must not take activations on its better port, it has the greater error.
+    worse = [ActivationPort.B, ActivationPort.A, ActivationPort.B]
+    limited = preferences(luts, [(port,) for port in worse], [statistics], [0.5])
+    assert limited.ports == worse
+    errors = limited.relative_errors[0]
+    assert errors[0] == errors[1] > 0 == errors[2]
