@@ -164,17 +164,21 @@ def _print_domination(
             f"### {liberty.name}: {len(inexact) - len(lost)} of {len(inexact)} are dominated"
             f"{'; lost: ' + ', '.join(lost) if lost else ''}\n"
         )
-        print("Power relative to our exact multiplier, and to that of EvoApproxLib.\n")
-        print("| EvoApproxLib | MSE | power | to 1JJQ | ours | MSE | power | to 1JJQ | saved |")
-        print("|---|--:|--:|--:|---|--:|--:|--:|--:|")
+        print("Power relative to our exact multiplier, and to that of EvoApproxLib (1JJQ).\n")
+        print(
+            "| EvoApproxLib | MSE | power | to 1JJQ | delay [ns]"
+            " | ours | MSE | power | to 1JJQ | delay [ns] | power saved |"
+        )
+        print("|---|--:|--:|--:|--:|---|--:|--:|--:|--:|--:|")
         base = estimates[REFERENCE].relative_power
         for one in inexact:
             other = best[one.name]
             power, least = (estimates[x.name].relative_power for x in (one, other))
+            delay, others_delay = (estimates[x.name].delay_ns for x in (one, other))
             print(
-                f"| {one.name} | {one.mse:.6g} | {power:.3f} | {power / base:.3f}"
+                f"| {one.name} | {one.mse:.6g} | {power:.3f} | {power / base:.3f} | {delay:.3f}"
                 f" | {other.name} | {other.mse:.6g} | {least:.3f} | {least / base:.3f}"
-                f" | {1 - least / power:.1%} |"
+                f" | {others_delay:.3f} | {1 - least / power:.1%} |"
             )
         print()
 

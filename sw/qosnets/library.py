@@ -72,7 +72,7 @@ class Metrics(_Record):
     error_probability: float
     """Share of operand pairs with a wrong product, 0..1."""
     mre: float
-    """Mean of |error| / max(1, a·b), as EvoApproxLib defines it."""
+    """Mean of |error| / (a·b) over the pairs with a·b > 0, as in EvoApproxLib's figures."""
     error_mean: float
     error_std: float
     max_product: int

@@ -57,7 +57,7 @@ def error_metrics(lut: Lut) -> Metrics:
         wce=int(distance.max()),
         mse=squares / n,
         error_probability=np.count_nonzero(error) / n,
-        mre=math.fsum((distance / np.maximum(exact, 1)).ravel()) / n,
+        mre=math.fsum(distance[exact > 0] / exact[exact > 0]) / np.count_nonzero(exact),
         error_mean=total / n,
         error_std=math.sqrt(n * squares - total * total) / n,
         max_product=int(lut.max()),
