@@ -86,6 +86,8 @@ def report(design: Design, file: OpsFile) -> dict[str, Any]:
                 "name": multiplier.name,
                 "area_ge": modules[member["module"]].area_ge,
                 "relative_power": entry.estimates and entry.estimates.relative_power,
+                "power_cells": entry.estimates and entry.estimates.liberty,
+                "power_operands": entry.estimates and entry.estimates.distribution,
             }
             for multiplier, member, entry in zip(
                 file.ops.multipliers, design.manifest["multipliers"], design.entries, strict=True

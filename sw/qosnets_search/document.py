@@ -14,7 +14,7 @@ from qosnets.parameters import Parameters, parameters_to_bytes, vectors_to_bytes
 from torch import Tensor
 
 from .candidates import Candidate
-from .code_range import FULL_CODE_RANGE, CodeRange
+from .code_range import CodeRange
 from .data import N_TEST, SPLIT_SEED
 from .integer import IntegerLayer, LayerTrace
 from .network import GRAPH
@@ -134,7 +134,12 @@ def _vectors(result: SearchResult, names: Sequence[str], n_images: int) -> dict[
 
 def _estimates(result: SearchResult, names: Sequence[str]) -> dict[str, Any]:
     layers = result.points[0].layers
+    estimates = result.multipliers[0].candidate.entry.estimates
+    assert estimates is not None  # candidates have estimates, all of one flow
     return {
+        "power": estimates.model_dump(
+            include={"engine", "liberty", "liberty_sha256", "distribution"}
+        ),
         "float_accuracy": result.float_accuracy,
         "baseline_accuracy": result.baseline_accuracy,
         "operating_points": [
@@ -161,12 +166,10 @@ def _estimates(result: SearchResult, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _provenance(result: SearchResult, recipe: Recipe, library: Library) -> dict[str, Any]:
-    provenance = {
+    return {
         "recipe": asdict(recipe),
         "library": library.name,
         "versions": {name: version(name) for name in ("torch", "numpy", "scikit-learn")},
         "data": {"name": "scikit-learn digits", "n_test": N_TEST, "split_seed": SPLIT_SEED},
+        "code_range": asdict(result.code_range),
     }
-    if result.code_range != FULL_CODE_RANGE:
-        provenance["code_range"] = asdict(result.code_range)
-    return provenance

@@ -91,12 +91,23 @@ def test_same_recipe_gives_the_same_bytes_in_a_fresh_process(found: Found) -> No
     assert output.split() == [sha256(found.files[name]) for name in sorted(found.files)]
 
 
-def test_full_range_of_codes_is_used_and_not_worth_a_word(found: Found) -> None:
+def test_full_range_of_codes_is_used(found: Found) -> None:
     clamps = [layer.geometry.clamp for layer in found.ops.layers if layer.geometry is not None]
     assert clamps == [(0, 255)] * 4
     assert max(weights.codes.max() for weights in found.parameters.weights.values()) == 255
     assert found.ops.provenance is not None
-    assert "code_range" not in found.ops.provenance
+    assert found.ops.provenance["code_range"] == {"activation_width": 8, "weight_width": 8}
+
+
+def test_power_names_what_it_was_estimated_with(found: Found) -> None:
+    estimates = found.library.data.entries[0].estimates
+    assert found.ops.estimates is not None and estimates is not None
+    assert found.ops.estimates["power"] == {
+        "engine": estimates.engine,
+        "liberty": estimates.liberty,
+        "liberty_sha256": estimates.liberty_sha256,
+        "distribution": estimates.distribution,
+    }
 
 
 def test_search_leaves_the_global_state_as_it_was(found: WatchedSearch) -> None:
