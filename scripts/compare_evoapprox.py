@@ -5,7 +5,8 @@ with published figures for every Liberty file, exact multipliers, and for every 
 of EvoApproxLib ours of no more error and least power. `compare_evoapprox.md` is what it printed:
 
     git clone --branch v2022 https://github.com/ehw-fit/evoapproxlib
-    python scripts/compare_evoapprox.py evoapproxlib --liberty generic --liberty osu018.lib
+    python scripts/compare_evoapprox.py evoapproxlib --liberty generic \\
+        --liberty osu018_stdcells.lib --liberty sky130_fd_sc_hd__tt_025C_1v80.lib
 """
 
 import argparse

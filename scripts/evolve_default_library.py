@@ -46,7 +46,7 @@ def main() -> None:
         liberty=generic(),
         seeds={name: families.netlist(name) for name in exact},
         reference=None,
-        effort=Effort(islands=2, rounds=15, evaluations=500_000, n_jobs=arguments.jobs),
+        effort=Effort(islands=2, rounds=10, evaluations=500_000, n_jobs=arguments.jobs),
         seed=1,
         resume=arguments.resume,
         force=arguments.force,
