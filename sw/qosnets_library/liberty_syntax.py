@@ -21,12 +21,15 @@ from qosnets.errors import InputError, shorten
 
 __all__ = ["Group", "parse_group"]
 
-_STRING = r'"(?:[^"\\]++|\\.)*+"'
+# Possessive quantifiers stand at classes of characters only: at a group, Python 3.11.2 also takes
+# what its last, failing repetition has matched. As alternatives start with different characters,
+# nothing is tried twice.
+_STRING = r'"(?:[^"\\]++|\\.)*"'
 _COMMENT = r"(?:/\*.*?\*/|//[^\n]*+)"
-_BLANK = rf"(?:[\s\\]++|{_COMMENT})*+"
+_BLANK = rf"(?:[\s\\]++|{_COMMENT})*"
 # Ends at a semicolon, a brace, a comment or the end of its line.
-_VALUE = rf"(?:{_STRING}|\\\r?\n|[^\"\\;{{}}/\n]++|/(?![*/]))*+"
-_ARGUMENTS = rf'(?:{_STRING}|{_COMMENT}|[^"()/]++|/(?![*/]))*+'
+_VALUE = rf"(?:{_STRING}|\\\r?\n|[^\"\\;{{}}/\n]++|/(?![*/]))*"
+_ARGUMENTS = rf'(?:{_STRING}|{_COMMENT}|[^"()/]++|/(?![*/]))*'
 
 _STATEMENT = re.compile(
     rf"""
@@ -38,7 +41,7 @@ _STATEMENT = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
-_BETWEEN = re.compile(rf"(?:[\s\\;]++|{_COMMENT})*+", re.DOTALL)
+_BETWEEN = re.compile(rf"(?:[\s\\;]++|{_COMMENT})*", re.DOTALL)
 
 _ARGUMENT = re.compile(rf'{_COMMENT}|({_STRING}|(?:[^\s,"\\/]|/(?![*/]))+)', re.DOTALL)
 
