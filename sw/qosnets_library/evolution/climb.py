@@ -7,13 +7,13 @@ Optimization Heuristics*, J. Comput. Phys. 104, 1993).
 """
 
 import numpy as np
-from numba import njit
 
 from .genome import FIRST_NODE, N_OUTPUTS, Function
 from .kernel import (
     BLOCK,
     WCE,
     block_error,
+    compiled,
     cost,
     mark_active,
     simulate,
@@ -31,7 +31,7 @@ _SCREENING_PERCENT = 110
 """Drawn stimuli refuse a child only well above the bound; the exact error decides."""
 
 
-@njit(cache=True)
+@compiled
 def _random(state):
     """Return the next number of SplitMix64 (G. Steele et al., OOPSLA 2014), uint64."""
     state[0] += np.uint64(0x9E3779B97F4A7C15)
@@ -41,12 +41,12 @@ def _random(state):
     return z ^ (z >> np.uint64(31))
 
 
-@njit(cache=True)
+@compiled
 def _below(state, limit):
     return np.int64((_random(state) >> np.uint64(33)) % np.uint64(limit))
 
 
-@njit(cache=True)
+@compiled
 def _mutate(nodes, outputs, active, state):
     """Change a few genes; return whether one was changed that an output depends on."""
     matters = False
@@ -66,7 +66,7 @@ def _mutate(nodes, outputs, active, state):
     return matters
 
 
-@njit(cache=True)
+@compiled
 def _within(metric, bound, nodes, active, outputs, stimuli, values, planes, sign):
     """Return whether the error is within the bound; the first block is in ``values``."""
     inputs, exact, all_pairs, weights = stimuli
@@ -91,7 +91,7 @@ def _within(metric, bound, nodes, active, outputs, stimuli, values, planes, sign
     return True
 
 
-@njit(cache=True)
+@compiled
 def assess(nodes, outputs, stimuli, metric, bound, weights, by_activity):
     """Return the cost of a genome (int64), or -1 if its error is above ``bound``."""
     active = np.empty(len(nodes), dtype=np.bool_)
@@ -108,7 +108,7 @@ def assess(nodes, outputs, stimuli, metric, bound, weights, by_activity):
     return np.int64(-1)
 
 
-@njit(cache=True)
+@compiled
 def climb(nodes, outputs, stimuli, metric, bound, weights, by_activity, n_evaluations, seed):
     """Return nodes, outputs and cost of the best genome that was found.
 

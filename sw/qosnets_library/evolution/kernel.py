@@ -5,22 +5,31 @@ of integers, but for errors under a distribution of operands; and that one is su
 order. So a run gives the same circuits on every machine.
 """
 
+from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
-from qosnets.library import cache_home
 
+from ..compiled import compiler
 from .genome import FIRST_NODE, N_OUTPUTS, Function
 
-__all__ = ["BLOCK", "MAE", "MSE", "WCE", "block_error", "cost", "mark_active", "simulate"]
-__all__ += ["weighted_error"]
+__all__ = [
+    "BLOCK",
+    "MAE",
+    "MSE",
+    "WCE",
+    "block_error",
+    "compiled",
+    "cost",
+    "mark_active",
+    "simulate",
+    "weighted_error",
+]
 
-# Compiled code belongs into the cache, like all that can be made again.
-numba.config.CACHE_DIR = str(cache_home() / "numba")  # type: ignore[attr-defined]
+compiled = compiler(Path(__file__).parent)
 
 BLOCK = 128
 """Words of a net that are simulated at a time."""
@@ -42,7 +51,7 @@ def _popcount(_context: Any, _word: Any) -> Any:
     return types.int64(types.uint64), generate
 
 
-@njit(cache=True)
+@compiled
 def mark_active(nodes, outputs, active):
     """Set ``active[i]``, whether an output depends on node ``i``."""
     active[:] = False
@@ -58,7 +67,7 @@ def mark_active(nodes, outputs, active):
                 active[y - FIRST_NODE] = True
 
 
-@njit(cache=True)
+@compiled
 def simulate(nodes, active, inputs, start, values):
     """Set ``values[net, BLOCK]`` of inputs and active nodes for the words from ``start``."""
     for bit in range(16):
@@ -96,7 +105,7 @@ def simulate(nodes, active, inputs, start, values):
                 z[w] = ~x[w]
 
 
-@njit(cache=True)
+@compiled
 def _ones(words):
     count = np.int64(0)
     for w in range(BLOCK):
@@ -104,7 +113,7 @@ def _ones(words):
     return count
 
 
-@njit(cache=True)
+@compiled
 def _common_ones(x, y):
     count = np.int64(0)
     for w in range(BLOCK):
@@ -112,7 +121,7 @@ def _common_ones(x, y):
     return count
 
 
-@njit(cache=True)
+@compiled
 def cost(nodes, outputs, active, values, weights, by_activity, loads):
     """Return the cost of the active nodes.
 
@@ -143,7 +152,7 @@ def cost(nodes, outputs, active, values, weights, by_activity, loads):
     return total
 
 
-@njit(cache=True)
+@compiled
 def block_error(metric, limit, outputs, values, exact, start, planes, sign):
     """Return Σ e² or Σ |e| of a block, or whether some |e| is above ``limit``; int64.
 
@@ -182,7 +191,7 @@ def block_error(metric, limit, outputs, values, exact, start, planes, sign):
     return error
 
 
-@njit(cache=True)
+@compiled
 def _exceeds(limit, planes, carry):
     """Return whether x + carry > limit in some lane; overwrites ``carry``.
 
@@ -202,7 +211,7 @@ def _exceeds(limit, planes, carry):
     return np.int64(some != 0)
 
 
-@njit(cache=True)
+@compiled
 def weighted_error(metric, nodes, active, outputs, all_pairs, weights, values):
     """Return the error under independent operands of probabilities ``weights[2, 256]``, float64.
 
