@@ -1,0 +1,217 @@
+"""Speed of sums of table entries, by every path, against plain loops in the same run.
+
+Baselines are the gather of plain torch (path ``gather``) and naive loops compiled by numba: over
+rows, columns and k of a matrix product, and over the nine taps of a depthwise convolution. The
+loops get padded input and receptive fields for nothing.
+
+    python scripts/bench_simulation.py [--json] [--threads N] [--runs N]
+"""
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from statistics import median
+
+import numba
+import numpy as np
+import torch
+from numpy.lib.stride_tricks import sliding_window_view
+from qosnets_library.default import default_library
+from qosnets_search.kernels import ConvShape, KernelPath, MatmulShape, explain
+from qosnets_search.kernels.paths import path_named
+from torch import Tensor
+
+NAIVE = "naive"
+NLX_MSE = 2764.0
+"""Mean squared error of EvoApproxLib's mul8u_NLX; the default library's nearest is measured."""
+
+
+def _conv(batch: int, channels: int, *, groups: int = 1) -> ConvShape:
+    return ConvShape(
+        batch=batch,
+        in_channels=channels,
+        size=(32, 32),
+        out_channels=channels,
+        kernel=(3, 3),
+        stride=(1, 1),
+        padding=(1, 1, 1, 1),
+        padding_code=128,
+        dilation=(1, 1),
+        groups=groups,
+    )
+
+
+CASES = {
+    "conv64": _conv(8, 64),
+    "conv16": _conv(32, 16),
+    "depthwise": _conv(8, 96, groups=96),
+    "linear": MatmulShape(256, 512, 512),
+}
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Speed of one way to compute a case."""
+
+    name: str
+    path: str
+    gproducts_per_s: float
+    """Median."""
+    spread: float
+    """Range between the quartiles of the runs, relative to the median."""
+    ratio_naive: float
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="write JSON")
+    parser.add_argument("--threads", type=int, default=1, help="threads (default: 1)")
+    parser.add_argument("--runs", type=int, default=7, help="runs of each (default: 7)")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    library = default_library()
+    name = min(library.entries, key=lambda entry: abs(library.entry(entry).metrics.mse - NLX_MSE))
+    lut = torch.from_numpy(library.lut(name).copy())
+    if not arguments.json:
+        print(f"{name}, {arguments.threads} thread(s), 10⁹ products/s, {arguments.runs} runs")
+        print(f"{'case':10} {'path':10} {'median':>8} {'spread':>7} {'ratio to naive':>15}")
+    chosen, measured = [], []
+    for case, shape in CASES.items():
+        rows = _measure(case, shape, lut, arguments.runs)
+        measured += rows
+        best = explain(shape, lut)[0].path
+        chosen += [row for row in rows if row.path == best]
+        for row in () if arguments.json else rows:
+            mark = "  <- planner" if row.path == best else ""
+            print(
+                f"{row.name:10} {row.path:10} {row.gproducts_per_s:8.2f} {row.spread:7.1%}", end=""
+            )
+            print(f" {row.ratio_naive:15.2f}{mark}")
+    if arguments.json:
+        report = {
+            "multiplier": name,
+            "threads": arguments.threads,
+            "runs": arguments.runs,
+            "cases": [vars(row) for row in chosen],
+            "paths": [vars(row) for row in measured],
+        }
+        print(json.dumps(report, indent=2))
+
+
+def _measure(
+    case: str, shape: ConvShape | MatmulShape, lut: Tensor, n_runs: int
+) -> list[Measurement]:
+    """Measure all paths of a case, one after the other, each after a run that does not count."""
+    generator = torch.Generator().manual_seed(1)
+    codes = partial(torch.randint, 0, 256, generator=generator, dtype=torch.uint8)
+    if isinstance(shape, MatmulShape):
+        x = codes((shape.n_rows, shape.reduction))
+        w = codes((shape.reduction, shape.n_columns))
+    else:
+        group_channels = shape.in_channels // shape.groups
+        x = codes((shape.batch, shape.in_channels, *shape.size))
+        w = codes((shape.out_channels, group_channels, *shape.kernel))
+    runs: dict[str, Callable[[], Tensor]] = {NAIVE: _naive(shape, x, w, lut)}
+    for candidate in explain(shape, lut):
+        path = path_named(candidate.path)
+        if path is not None and path.usable(shape, lut) is None:
+            runs[candidate.path] = partial(path.run, shape, x, w, lut)
+    expected = runs[KernelPath.GATHER]()
+    seconds: dict[str, list[float]] = {way: [] for way in runs}
+    for way, run in runs.items():
+        if not torch.equal(run(), expected):
+            raise SystemExit(f"{case}: {way} differs from gather")
+        for _ in range(n_runs):
+            start = time.perf_counter()
+            run()
+            seconds[way].append(time.perf_counter() - start)
+    naive = median(seconds[NAIVE])
+    return [
+        Measurement(
+            case,
+            way,
+            shape.n_products / median(times) / 1e9,
+            float(np.subtract(*np.percentile(times, [75, 25]))) / median(times),
+            naive / median(times),
+        )
+        for way, times in seconds.items()
+    ]
+
+
+def _naive(
+    shape: ConvShape | MatmulShape, x: Tensor, w: Tensor, lut: Tensor
+) -> Callable[[], Tensor]:
+    """Return a naive compiled loop, which gives the same result as the paths."""
+    table = lut.numpy()
+    if isinstance(shape, MatmulShape):
+        sums = np.empty((shape.n_rows, shape.n_columns), np.int32)
+        columns = np.ascontiguousarray(w.numpy().T)
+        return lambda: torch.from_numpy(_matmul_loop(x.numpy(), columns, table, sums))
+    padded = np.pad(x.numpy(), ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=shape.padding_code)
+    if shape.groups > 1:
+        sums = np.empty((shape.batch, shape.out_channels, *shape.output_size), np.int32)
+        taps = w.numpy().reshape(shape.out_channels, 9)
+        return lambda: torch.from_numpy(_depthwise_loop(padded, taps, table, sums))
+    windows = sliding_window_view(padded, shape.kernel, axis=(2, 3)).transpose(0, 2, 3, 1, 4, 5)
+    fields = np.ascontiguousarray(windows).reshape(-1, shape.reduction)
+    rows = w.numpy().reshape(shape.out_channels, shape.reduction)
+    sums = np.empty((len(fields), shape.out_channels), np.int32)
+    size = (shape.batch, *shape.output_size, shape.out_channels)
+    assert math.prod(size) == sums.size
+    return lambda: (
+        torch.from_numpy(_matmul_loop(fields, rows, table, sums)).reshape(size).permute(0, 3, 1, 2)
+    )
+
+
+@numba.njit
+def _matmul_loop(x, w, table, sums):
+    for m in range(x.shape[0]):
+        for n in range(w.shape[0]):
+            total = np.int32(0)
+            for k in range(x.shape[1]):
+                total += table[x[m, k], w[n, k]]
+            sums[m, n] = total
+    return sums
+
+
+@numba.njit
+def _depthwise_loop(x, w, table, sums):
+    images, channels, height, width = sums.shape
+    for image in range(images):
+        for channel in range(channels):
+            w0, w1, w2, w3, w4, w5, w6, w7, w8 = (
+                w[channel, 0],
+                w[channel, 1],
+                w[channel, 2],
+                w[channel, 3],
+                w[channel, 4],
+                w[channel, 5],
+                w[channel, 6],
+                w[channel, 7],
+                w[channel, 8],
+            )
+            for row in range(height):
+                plane = x[image, channel]
+                above, middle, below = plane[row], plane[row + 1], plane[row + 2]
+                for i in range(width):
+                    sums[image, channel, row, i] = (
+                        np.int32(table[above[i], w0])
+                        + table[above[i + 1], w1]
+                        + table[above[i + 2], w2]
+                        + table[middle[i], w3]
+                        + table[middle[i + 1], w4]
+                        + table[middle[i + 2], w5]
+                        + table[below[i], w6]
+                        + table[below[i + 1], w7]
+                        + table[below[i + 2], w8]
+                    )
+    return sums
+
+
+if __name__ == "__main__":
+    main()
