@@ -21,8 +21,8 @@ import torch
 from qosnets.lut import Lut
 from torch import Tensor
 
+from .fields import receptive_fields
 from .integer import IntegerLayer, LayerTrace
-from .lut_ops import receptive_fields
 
 __all__ = ["LayerStatistics", "error_std", "layer_statistics"]
 

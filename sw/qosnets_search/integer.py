@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from qosnets.geometry import Geometry
+from qosnets.geometry import Geometry, LayerKind
 from qosnets.graph import INPUT, FlattenNode, LayerNode, MaxPoolNode, Node
 from qosnets.lut import Lut
 from qosnets.parameters import LayerWeights, Requantisation
 from torch import Tensor
 
-from .lut_ops import from_columns, lut_matmul, receptive_fields
+from .approximate import accumulate, window_sums
 
 __all__ = ["IntegerLayer", "LayerTrace", "accuracy", "infer", "run_layer"]
 
@@ -87,15 +87,30 @@ def infer(
 
 def run_layer(layer: IntegerLayer, table: Lut, x: Tensor) -> LayerTrace:
     """Run a multiplying layer on codes ``x``."""
-    weights, values = layer.weights, layer.requantisation
-    fields = receptive_fields(x, layer.geometry)
-    correction = fields.sum(1, keepdim=True) * _int64(weights.zero_points)
-    acc = lut_matmul(fields, _int64(weights.codes), table) - correction + _int64(values.bias)
-    shift = _int64(values.shift)
+    weights, values, geometry = layer.weights, layer.requantisation, layer.geometry
+    codes = torch.from_numpy(weights.codes)
+    if geometry.kind is LayerKind.CONV:
+        group_channels = geometry.in_channels // geometry.groups
+        codes = codes.reshape(geometry.out_channels, group_channels, *geometry.kernel)
+    inputs = x.to(torch.uint8)
+    sums = accumulate(inputs, codes, torch.from_numpy(np.ascontiguousarray(table)), geometry)
+    side_sums = window_sums(inputs, geometry).to(torch.int64)
+    if geometry.kind is LayerKind.CONV:
+        side_sums = side_sums.repeat_interleave(geometry.out_channels // geometry.groups, 1)
+    zero_points, bias, mult, shift, offset = (
+        _per_channel(item, geometry)
+        for item in (weights.zero_points, values.bias, values.mult, values.shift, values.offset)
+    )
+    acc = sums - side_sums * zero_points + bias
     half = torch.ones_like(shift) << (shift - 1)
-    scaled = (acc * _int64(values.mult) + half) >> shift
-    out = (scaled + _int64(values.offset)).clamp(*layer.geometry.clamp)
-    return LayerTrace(x, from_columns(acc, layer.geometry), from_columns(out, layer.geometry))
+    out = (((acc * mult + half) >> shift) + offset).clamp(*geometry.clamp)
+    return LayerTrace(x, acc, out)
+
+
+def _per_channel(values: npt.NDArray[Any], geometry: Geometry) -> Tensor:
+    """Return values of the output channels, int64, shaped to meet the layer's output."""
+    tensor = torch.from_numpy(values.astype(np.int64))
+    return tensor if geometry.kind is LayerKind.LINEAR else tensor[:, None, None]
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
@@ -113,7 +128,3 @@ def _max_pool(x: Tensor, node: MaxPoolNode) -> Tensor:
     for axis in (0, 1):
         windows = windows.unfold(2 + axis, node.kernel[axis], node.stride[axis])
     return windows.amax(dim=(-2, -1))
-
-
-def _int64(values: npt.NDArray[Any]) -> Tensor:
-    return torch.from_numpy(values.astype(np.int64))

@@ -2,13 +2,14 @@
 
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from qosnets.geometry import Geometry, LayerKind
 from qosnets.lut import Lut
 from torch import Tensor, nn
 
-from .lut_ops import from_columns, lut_matmul_fast, receptive_fields
+from .approximate import ApproximateProduct
 from .noise import GaussianNoise
 from .quantise import ActivationQuantiser, Affine
 
@@ -20,13 +21,13 @@ class MultiplyingLayer(nn.Module):
 
     Weights are fake-quantised while ``quantising``, over their present range. With a ``table``,
     the forward pass goes through that multiplier while gradients stay those of the exact
-    product of the fake-quantised operands.
+    product of the quantised operands.
 
     Parameters
     ----------
     input_quantiser
         Quantiser of the layer's input.
-    in_channels, out_channels, kernel, stride, padding
+    in_channels, out_channels, kernel, stride, padding, groups
         Of a square convolution; padding is the same on all sides.
     input_size
         Height = width of the input, or None for a matrix product.
@@ -45,6 +46,7 @@ class MultiplyingLayer(nn.Module):
         kernel: int = 1,
         stride: int = 1,
         padding: int = 0,
+        groups: int = 1,
         input_size: int | None = None,
         max_weight: int,
         generator: torch.Generator,
@@ -57,9 +59,10 @@ class MultiplyingLayer(nn.Module):
         self.kernel = kernel
         self.stride = stride
         self.padding = padding
+        self.groups = groups
         self.input_size = 1 if input_size is None else input_size
         self.max_weight = max_weight
-        shape: tuple[int, ...] = (out_channels, in_channels)
+        shape: tuple[int, ...] = (out_channels, in_channels // groups)
         if self.kind is LayerKind.CONV:
             shape += (kernel, kernel)
         spread = math.sqrt(2 / math.prod(shape[1:]))
@@ -71,7 +74,8 @@ class MultiplyingLayer(nn.Module):
     @property
     def weight_affine(self) -> Affine:
         """Quantisation of the present weights."""
-        return Affine.from_range(self.weight.min(), self.weight.max(), self.max_weight)
+        weight = self.weight.detach()
+        return Affine.from_range(weight.min(), weight.max(), self.max_weight)
 
     @property
     def weight_codes(self) -> Tensor:
@@ -89,7 +93,7 @@ class MultiplyingLayer(nn.Module):
             stride=(self.stride, self.stride),
             padding=(self.padding,) * 4,
             dilation=(1, 1),
-            groups=1,
+            groups=self.groups,
             input_size=(self.input_size, self.input_size),
             input_zero_point=int(self.input_quantiser.affine.zero_point),
             output_zero_point=0,
@@ -98,37 +102,32 @@ class MultiplyingLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the product, ``[image, channel(, height, width)]``, with noise where attached."""
-        y = self.product(x)
-        if self.table is not None:
-            y = y + (self.approximate_product(x, self.table) - y).detach()
+        y = self.product(x) if self.table is None else self.approximate_product(x, self.table)
         return y if self.noise is None else self.noise(y)
 
-    def product(self, x: Tensor) -> Tensor:
-        """Return the exact product with the (fake-quantised) weights."""
+    @property
+    def real_weight(self) -> Tensor:
+        """The weights of the forward pass: fake-quantised while ``quantising``."""
         weight: Tensor = self.weight
-        if self.quantising:
-            weight = self.weight_affine.fake_quantise(weight)
-        if self.kind is LayerKind.LINEAR:
-            return F.linear(x, weight)
-        return F.conv2d(x, weight, stride=self.stride, padding=self.padding)
+        return self.weight_affine.fake_quantise(weight) if self.quantising else weight
 
-    @torch.no_grad()
+    def product(self, x: Tensor) -> Tensor:
+        """Return the exact product."""
+        if self.kind is LayerKind.LINEAR:
+            return F.linear(x, self.real_weight)
+        return F.conv2d(
+            x, self.real_weight, stride=self.stride, padding=self.padding, groups=self.groups
+        )
+
     def approximate_product(self, x: Tensor, table: Lut) -> Tensor:
-        """Return the real value of ``ΣM(x, w) − z_x·Σw − z_w·Σx + K·z_x·z_w``."""
-        geometry, activation, weight = (
+        """Return the product through ``table``, ``M[x, w]``, with gradients of the exact one."""
+        product = ApproximateProduct(
             self.geometry,
+            torch.from_numpy(np.ascontiguousarray(table)),
             self.input_quantiser.affine,
             self.weight_affine,
         )
-        fields = receptive_fields(activation.to_int(x), geometry)
-        codes = self.weight_codes.to(torch.int64)
-        corrections = (
-            activation.zero_point * codes.sum(1)
-            + weight.zero_point * fields.sum(1, keepdim=True)
-            - geometry.reduction * activation.zero_point * weight.zero_point
-        )
-        acc = lut_matmul_fast(fields, codes, table) - corrections
-        return from_columns((acc * (activation.scale * weight.scale)).to(torch.float32), geometry)
+        return product(x, self.real_weight)
 
 
 class Bias(nn.Module):

@@ -1,16 +1,23 @@
 """Products through tables, exact gradients, and Gaussian noise."""
 
+from dataclasses import replace
+from typing import TypeAlias
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from qosnets import golden
 from qosnets.geometry import Geometry, LayerKind
 from qosnets.lut import Lut, exact_lut
 from qosnets_search.agn import noise_reward
+from qosnets_search.approximate import ApproximateProduct, accumulate, window_sums
+from qosnets_search.fields import receptive_fields
 from qosnets_search.layers import MultiplyingLayer
-from qosnets_search.lut_ops import from_columns, lut_matmul, lut_matmul_fast, receptive_fields
 from qosnets_search.noise import GaussianNoise
-from qosnets_search.quantise import ActivationQuantiser
+from qosnets_search.quantise import ActivationQuantiser, Affine
+
+Codes: TypeAlias = npt.NDArray[np.uint8]
 
 RANDOM = np.random.default_rng(1)
 TABLE: Lut = RANDOM.integers(0, 1 << 16, (256, 256), dtype=np.uint16)
@@ -31,19 +38,118 @@ CONV = Geometry(
 )
 
 
-def test_fields_and_products_are_those_of_the_golden_model() -> None:
-    x = RANDOM.integers(0, 256, (2, 3, 5, 6), dtype=np.uint8)
-    w = RANDOM.integers(0, 256, (4, CONV.reduction), dtype=np.uint8)
+LINEAR = Geometry(
+    kind=LayerKind.LINEAR,
+    in_channels=30,
+    out_channels=7,
+    kernel=(1, 1),
+    stride=(1, 1),
+    padding=(0, 0, 0, 0),
+    dilation=(1, 1),
+    groups=1,
+    input_size=(1, 1),
+    input_zero_point=77,
+    output_zero_point=0,
+    clamp=(0, 255),
+)
+GEOMETRIES = {
+    "conv": CONV,
+    "dilated": replace(CONV, dilation=(2, 1), padding=(2, 0, 1, 3)),
+    "grouped": replace(CONV, in_channels=6, groups=2),
+    "depthwise": replace(CONV, in_channels=4, groups=4),
+    "linear": LINEAR,
+}
+
+
+def codes_for(geometry: Geometry) -> tuple[Codes, Codes]:
+    """Return random inputs of two images, and weights ``[O, K]``."""
+    size = geometry.input_size if geometry.kind is LayerKind.CONV else ()
+    x = RANDOM.integers(0, 256, (2, geometry.in_channels, *size), dtype=np.uint8)
+    w = RANDOM.integers(0, 256, (geometry.out_channels, geometry.reduction), dtype=np.uint8)
+    return x, w
+
+
+def shaped(w: Codes, geometry: Geometry) -> torch.Tensor:
+    """Return weights ``[O, K]`` as the layer has them."""
+    codes = torch.from_numpy(w)
+    if geometry.kind is LayerKind.LINEAR:
+        return codes
+    return codes.reshape(
+        geometry.out_channels, geometry.in_channels // geometry.groups, *geometry.kernel
+    )
+
+
+def test_fields_are_those_of_the_golden_model() -> None:
+    x, _ = codes_for(CONV)
     fields = receptive_fields(torch.from_numpy(x), CONV)
     assert np.array_equal(fields, golden.im2col(x, CONV)[0])
-    codes = torch.from_numpy(w.astype(np.int64))
-    products = lut_matmul(fields, codes, TABLE)
-    expected = golden.lut_matmul(golden.im2col(x, CONV)[0], w, TABLE)
-    assert np.array_equal(products, expected)
-    assert torch.equal(lut_matmul_fast(fields, codes, TABLE), products.to(torch.float64))
-    assert not torch.equal(lut_matmul(fields, codes, np.ascontiguousarray(TABLE.T)), products)
-    shaped = from_columns(products, CONV)
-    assert np.array_equal(shaped, golden.from_columns(expected[None], CONV))
+
+
+@pytest.mark.parametrize("name", GEOMETRIES)
+def test_sums_are_those_of_the_golden_model(name: str) -> None:
+    geometry = GEOMETRIES[name]
+    x, w = codes_for(geometry)
+    fields = golden.im2col(x, geometry)  # group, row, k
+    per_group = w.reshape(geometry.groups, -1, geometry.reduction)
+    pairs = list(zip(fields, per_group, strict=True))
+    products = np.stack([golden.lut_matmul(rows, weights, TABLE) for rows, weights in pairs])
+    sums = accumulate(torch.from_numpy(x), shaped(w, geometry), torch.from_numpy(TABLE), geometry)
+    assert np.array_equal(sums, golden.from_columns(products, geometry))
+    side = window_sums(torch.from_numpy(x), geometry)
+    wanted = fields.sum(axis=2, dtype=np.int64)[:, :, None]
+    one_channel = replace(geometry, out_channels=geometry.groups)
+    assert np.array_equal(side, golden.from_columns(wanted, one_channel))
+
+
+@pytest.mark.parametrize("name", GEOMETRIES)
+def test_gradients_are_those_of_the_exact_product(name: str) -> None:
+    geometry = GEOMETRIES[name]
+    codes, w = codes_for(geometry)
+    activation = Affine(torch.tensor(0.02), torch.tensor(geometry.input_zero_point), 255)
+    weight_affine = Affine(torch.tensor(0.01), torch.tensor(120), 255)
+    table = torch.from_numpy(TABLE)
+    product = ApproximateProduct(geometry, table, activation, weight_affine)
+    x = activation.to_real(torch.from_numpy(codes)).requires_grad_()
+    weight = weight_affine.to_real(shaped(w, geometry)).requires_grad_()
+    y = product(x, weight)
+    assert torch.equal(y, product.of_codes(torch.from_numpy(codes), shaped(w, geometry)))
+    if geometry.kind is LayerKind.LINEAR:
+        exact = torch.nn.functional.linear(x, weight)
+    else:
+        top, left, bottom, right = geometry.padding
+        exact = torch.nn.functional.conv2d(
+            torch.nn.functional.pad(x, (left, right, top, bottom)),
+            weight,
+            stride=geometry.stride,
+            dilation=geometry.dilation,
+            groups=geometry.groups,
+        )
+    slopes = torch.linspace(-1, 1, y.numel()).reshape(y.shape)
+    for wanted, found in zip(
+        torch.autograd.grad((exact * slopes).sum(), (x, weight)),
+        torch.autograd.grad((y * slopes).sum(), (x, weight)),
+        strict=True,
+    ):
+        assert torch.allclose(found, wanted, rtol=1e-4, atol=1e-5)
+    exact_table = torch.from_numpy(exact_lut())
+    through_exact = ApproximateProduct(geometry, exact_table, activation, weight_affine)
+    assert torch.allclose(through_exact(x, weight), exact, rtol=1e-4, atol=1e-4)
+
+
+def test_a_layer_keeps_one_byte_per_operand_for_its_gradients() -> None:
+    layer, x = quantised_layer(LayerKind.CONV)
+    layer.table = TABLE
+    kept: list[torch.Tensor] = []
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        kept.append(tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        layer(x.requires_grad_())
+    n_bytes = sum(tensor.numel() * tensor.element_size() for tensor in kept)
+    # Codes of inputs and weights, and which weights are in range.
+    assert n_bytes == x.numel() + 2 * layer.weight.numel()
 
 
 def quantised_layer(kind: LayerKind) -> tuple[MultiplyingLayer, torch.Tensor]:
