@@ -7,7 +7,6 @@ classifier are quantised and go through a table where one is attached.
 
 import torch
 import torch.nn.functional as F
-from qosnets.lut import Lut
 from qosnets_search.layers import MultiplyingLayer
 from qosnets_search.quantise import ActivationQuantiser
 from torch import Tensor, nn
@@ -104,7 +103,7 @@ def mobilenetv2() -> nn.Sequential:
     )
 
 
-def attach(network: nn.Module, table: Lut | None) -> None:
+def attach(network: nn.Module, table: Tensor | None) -> None:
     """Quantise all layers and let them multiply through ``table``; None: exactly."""
     for module in network.modules():
         if isinstance(module, ActivationQuantiser):

@@ -14,7 +14,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from bench_networks import attach, multiplications, resnet8
-from qosnets.lut import Lut
 from qosnets_library.default import default_library
 from qosnets_search.layers import MultiplyingLayer
 from torch import Tensor, nn
@@ -34,7 +33,7 @@ def main() -> None:
     images = torch.randn(arguments.images, 3, 32, 32)
     labels = torch.randint(10, (arguments.images,))
     network = resnet8()
-    table = default_library().lut(MULTIPLIER)
+    table = torch.from_numpy(default_library().lut(MULTIPLIER))
     print(f"ResNet8, {multiplications(network):,} products per image; {MULTIPLIER}")
     seconds = {"floating point": _epoch(network, images, labels)}
     for name, lut in (("exact", None), ("approximate", table)):
@@ -63,7 +62,7 @@ def _epoch(network: nn.Module, images: Tensor, labels: Tensor) -> float:
     return time.perf_counter() - begin
 
 
-def _print_memory(network: nn.Module, table: Lut, images: Tensor) -> None:
+def _print_memory(network: nn.Module, table: Tensor, images: Tensor) -> None:
     """Print what each layer keeps for its backward pass."""
     print(f"\nkept for the backward pass of {len(images)} images [KiB]")
     print(f"{'layer':36} {'approximate':>11} {'exact':>9} {'unfolded':>9}")

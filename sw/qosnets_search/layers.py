@@ -2,11 +2,9 @@
 
 import math
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from qosnets.geometry import Geometry, LayerKind
-from qosnets.lut import Lut
 from torch import Tensor, nn
 
 from .approximate import ApproximateProduct
@@ -69,7 +67,8 @@ class MultiplyingLayer(nn.Module):
         self.weight = nn.Parameter(spread * torch.randn(shape, generator=generator))
         self.quantising = False
         self.noise: GaussianNoise | None = None
-        self.table: Lut | None = None
+        self.table: Tensor | None = None
+        """Table ``M[x, w]`` to multiply through, uint16 ``[256, 256]``; None: exactly."""
 
     @property
     def weight_affine(self) -> Affine:
@@ -119,11 +118,11 @@ class MultiplyingLayer(nn.Module):
             x, self.real_weight, stride=self.stride, padding=self.padding, groups=self.groups
         )
 
-    def approximate_product(self, x: Tensor, table: Lut) -> Tensor:
+    def approximate_product(self, x: Tensor, table: Tensor) -> Tensor:
         """Return the product through ``table``, ``M[x, w]``, with gradients of the exact one."""
         product = ApproximateProduct(
             self.geometry,
-            torch.from_numpy(np.ascontiguousarray(table)),
+            table,
             self.input_quantiser.affine,
             self.weight_affine,
         )

@@ -47,7 +47,7 @@ def tune(
     """
     network = copy.deepcopy(network).eval()
     for name, block in network.named_blocks.items():
-        block.layer.table = tables[name]
+        block.layer.table = torch.from_numpy(tables[name])
     correct_statistics(network, batches.images)
     followers = [block.follower for block in network.named_blocks.values()]
     parameters = [parameter for follower in followers for parameter in follower.parameters()]

@@ -141,13 +141,13 @@ def test_statistics_become_those_under_the_approximate_multiplier(
 ) -> None:
     corrected = copy.deepcopy(network)
     for block in corrected.named_blocks.values():
-        block.layer.table = TRUNCATED
+        block.layer.table = torch.from_numpy(TRUNCATED)
     correct_statistics(corrected, images)
     with torch.no_grad():
         x = corrected.input_quantiser(images)
         for name in ("conv1", "conv2", "conv3"):
             block = corrected.named_blocks[name]
-            y = block.layer.approximate_product(x, TRUNCATED)
+            y = block.layer.approximate_product(x, torch.from_numpy(TRUNCATED))
             norm = block.follower.state_dict()
             assert torch.allclose(norm["running_mean"], y.mean((0, 2, 3)), atol=1e-2)
             assert torch.allclose(norm["running_var"], y.var((0, 2, 3)), rtol=1e-2)
@@ -176,7 +176,7 @@ def test_tuning_trains_batchnorm_and_biases_only(
     }
     closed_form = copy.deepcopy(network)
     for block in closed_form.named_blocks.values():
-        block.layer.table = TRUNCATED
+        block.layer.table = torch.from_numpy(TRUNCATED)
     correct_statistics(closed_form, images)
     for name, block in tuned.named_blocks.items():
         start = closed_form.named_blocks[name].follower

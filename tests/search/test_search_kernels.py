@@ -27,7 +27,11 @@ from qosnets_search.kernels.shapes import check_conv2d
 
 EXACT = torch.from_numpy(np.arange(256, dtype=np.uint16)[:, None] * np.arange(256, dtype=np.uint16))
 ANY_SHAPE = MatmulShape(2, 3, 4)
-PATHS = [path.name for path in registered() if path.usable(ANY_SHAPE, EXACT) is None]
+ANY_TABLE = torch.randint(2**16, (256, 256), generator=torch.Generator().manual_seed(1)).to(
+    torch.uint16
+)
+PATHS = [path.name for path in registered() if path.usable(ANY_SHAPE, ANY_TABLE) is None]
+"""Those for all tables."""
 N_SEEDS = 24
 N_CONVOLUTIONS = 20
 N_MATMULS = 8
@@ -260,16 +264,47 @@ def test_bad_convolutions(changes, message):
 
 def test_the_fastest_path_is_taken(monkeypatch):
     seconds = dict.fromkeys(PATHS, 2.0) | {KernelPath.DIRECT: 1.0}
-    monkeypatch.setattr(planner, "_seconds", lambda path, shape, lut: seconds.get(path.name))
-    candidates = explain(ANY_SHAPE, EXACT)
+    monkeypatch.setattr(planner, "_predict", lambda path, shape, lut: seconds.get(path.name))
+    candidates = explain(ANY_SHAPE, ANY_TABLE)
     assert candidates[0].path is KernelPath.DIRECT
     assert candidates[0].gproducts_per_s == pytest.approx(24e-9)
     assert {candidate.path for candidate in candidates} == {path.name for path in registered()}
     assert all("ms" in str(candidate) for candidate in candidates[: len(PATHS)])
 
 
+def test_low_rank_serves_tables_of_low_rank_only():
+    rng = np.random.default_rng(3)
+    low = EXACT.clone()
+    low[:, 0] = 7
+    shapes = codes(rng, 2, 4, 9, 8), codes(rng, 5, 4, 3, 2)
+    x, w = map(torch.from_numpy, shapes)
+    for lut in (EXACT, low):
+        out = lut_conv2d(x, w, lut, stride=(2, 1), padding=(1, 0, 2, 1), path="low_rank")
+        assert torch.equal(
+            out, lut_conv2d(x, w, lut, stride=(2, 1), padding=(1, 0, 2, 1), path="direct")
+        )
+        product = lut_matmul(X + 200, W + 9, lut, path="low_rank")
+        assert torch.equal(product, lut_matmul(X + 200, W + 9, lut, path="direct"))
+    with pytest.raises(InputError, match=r"^path: low_rank: .*rank 1..8 on cpu, not 256"):
+        lut_matmul(X, W, ANY_TABLE, path="low_rank")
+    with pytest.raises(InputError, match="needs one group"):
+        lut_conv2d(IMAGE, KERNEL, EXACT, groups=2, path="low_rank")
+    low[3, 4] = 13  # the tensor is another table now
+    product = lut_matmul(X + 3, W + 4, low, path="low_rank")
+    assert torch.equal(product, torch.full((2, 4), 39, dtype=torch.int32))
+
+
+def test_choices_depend_on_what_a_path_reads_of_the_table(monkeypatch):
+    monkeypatch.setattr(planner, "_choices", {})
+    planner.choose(ANY_SHAPE, EXACT, None)
+    planner.choose(ANY_SHAPE, EXACT.clone(), None)
+    assert len(planner._choices) == 1
+    planner.choose(ANY_SHAPE, ANY_TABLE, None)
+    assert len(planner._choices) == 2
+
+
 def test_the_oracle_is_the_last_resort():
-    ranked = [candidate.path for candidate in explain(ANY_SHAPE, EXACT)]
+    ranked = [candidate.path for candidate in explain(ANY_SHAPE, ANY_TABLE)]
     assert ranked.index(KernelPath.GATHER) == len(PATHS) - 1
 
 

@@ -138,7 +138,7 @@ def test_gradients_are_those_of_the_exact_product(name: str) -> None:
 
 def test_a_layer_keeps_one_byte_per_operand_for_its_gradients() -> None:
     layer, x = quantised_layer(LayerKind.CONV)
-    layer.table = TABLE
+    layer.table = torch.from_numpy(TABLE)
     kept: list[torch.Tensor] = []
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
@@ -180,22 +180,24 @@ def quantised_layer(kind: LayerKind) -> tuple[MultiplyingLayer, torch.Tensor]:
 @pytest.mark.parametrize("kind", LayerKind)
 def test_exact_table_gives_the_exact_product(kind: LayerKind) -> None:
     layer, x = quantised_layer(kind)
-    approximate = layer.approximate_product(x, exact_lut())
+    approximate = layer.approximate_product(x, torch.from_numpy(exact_lut()))
     assert torch.allclose(approximate, layer.product(x), atol=1e-4)
-    assert not torch.allclose(layer.approximate_product(x, TABLE), approximate, atol=1e-1)
+    assert not torch.allclose(
+        layer.approximate_product(x, torch.from_numpy(TABLE)), approximate, atol=1e-1
+    )
 
 
 @pytest.mark.parametrize("kind", LayerKind)
 def test_table_changes_the_result_but_not_the_gradient(kind: LayerKind) -> None:
     layer, x = quantised_layer(kind)
     gradients = []
-    for table in (None, TABLE):
+    for table in (None, torch.from_numpy(TABLE)):
         layer.table = table
         inputs = x.clone().requires_grad_()
         y = layer(inputs)
         weights = torch.linspace(-1, 1, y.numel()).reshape(y.shape)
         gradients.append(torch.autograd.grad((y * weights).sum(), [inputs, layer.weight]))
-    assert torch.allclose(y, layer.approximate_product(x, TABLE), rtol=1e-5)
+    assert torch.allclose(y, layer.approximate_product(x, torch.from_numpy(TABLE)), rtol=1e-5)
     for exact, approximate in zip(*gradients, strict=True):
         assert torch.equal(exact, approximate)
 

@@ -7,7 +7,8 @@ to the same result; a planner takes the fastest one for shape and machine.
 
 from torch import Tensor
 
-from .paths import KernelPath
+from .low_rank_path import LowRank
+from .paths import KernelPath, register
 from .planner import VARIABLE, Candidate, choose, explain
 from .shapes import ConvShape, MatmulShape, check_conv2d, check_matmul
 
@@ -21,6 +22,8 @@ __all__ = [
     "lut_conv2d",
     "lut_matmul",
 ]
+
+register(LowRank())
 
 
 def lut_matmul(

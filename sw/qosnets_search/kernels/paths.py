@@ -1,6 +1,6 @@
 """Ways to compute a sum of table entries, and the registry that the planner chooses from."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -43,9 +43,8 @@ class Path(Protocol):
     def name(self) -> KernelPath:
         """Its name, which is unique."""
 
-    @property
-    def needs_table(self) -> bool:
-        """Whether use and work depend on the table, not on the shape alone."""
+    def table_key(self, lut: Tensor) -> Hashable:
+        """Return what use and work depend on of the table's content; None: on nothing."""
 
     def usable(self, shape: Shape, lut: Tensor) -> str | None:
         """Return why operands of this shape, on the device of ``lut``, cannot be had, or None."""
@@ -63,7 +62,9 @@ class Path(Protocol):
 @dataclass(frozen=True)
 class _Gather:
     name: KernelPath = KernelPath.GATHER
-    needs_table: bool = False
+
+    def table_key(self, lut: Tensor) -> Hashable:
+        return None
 
     def usable(self, shape: Shape, lut: Tensor) -> str | None:
         return None
@@ -84,7 +85,9 @@ class _Compiled:
     amounts: Callable[[Amounts], tuple[float, ...]]
     roles: Callable[[MatmulShape], Roles]
     obstacle: Callable[[], str | None] = lambda: None
-    needs_table: bool = False
+
+    def table_key(self, lut: Tensor) -> Hashable:
+        return None
 
     def usable(self, shape: Shape, lut: Tensor) -> str | None:
         if lut.device.type != "cpu":

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cache
 
@@ -16,6 +17,9 @@ from .shapes import Shape
 __all__ = ["VARIABLE", "Candidate", "choose", "explain"]
 
 _log = logging.getLogger(__name__)
+
+_choices: dict[Hashable, KernelPath] = {}
+"""By shape, device, number of threads, and what paths read of the table."""
 
 VARIABLE = "QOSNETS_KERNEL"
 """Environment variable that names the path of all sums which it can compute."""
@@ -46,7 +50,7 @@ def explain(shape: Shape, lut: Tensor) -> list[Candidate]:
         if obstacle is not None:
             unusable.append(Candidate(path.name, None, obstacle))
             continue
-        seconds = _seconds(path, shape, lut)
+        seconds = _predict(path, shape, lut)
         if seconds is None:
             unrated.append(Candidate(path.name, None, "last resort"))
         else:
@@ -77,10 +81,11 @@ def choose(shape: Shape, lut: Tensor, path: KernelPath | str | None) -> Path:
         if obstacle is None:
             return _existing(wanted)
         _log_once(f"{VARIABLE}: {wanted} cannot be used for {shape}: {obstacle}")
-    threads, tables = torch.get_num_threads(), any(path.needs_table for path in registered())
-    if not tables:
-        return _existing(_fastest_of_shape(shape, lut.device, threads))
-    return _existing(_fastest(shape, lut))
+    keys = tuple(path.table_key(lut) for path in registered())
+    situation = shape, lut.device, torch.get_num_threads(), keys
+    if situation not in _choices:
+        _choices[situation] = _fastest(shape, lut)
+    return _existing(_choices[situation])
 
 
 def _parse(where: str, name: str) -> KernelPath:
@@ -102,11 +107,6 @@ def _existing(name: KernelPath) -> Path:
     return path
 
 
-@cache
-def _fastest_of_shape(shape: Shape, device: torch.device, _n_threads: int) -> KernelPath:
-    return _fastest(shape, torch.empty(0, device=device))
-
-
 def _fastest(shape: Shape, lut: Tensor) -> KernelPath:
     candidates = explain(shape, lut)
     best = candidates[0]
@@ -114,19 +114,6 @@ def _fastest(shape: Shape, lut: Tensor) -> KernelPath:
         others = "; ".join(f"{other.path}: {other.reason}" for other in candidates[1:])
         _log_once(f"{shape}: on the slow path {best.path}, for {others}")
     return best.path
-
-
-def _seconds(path: Path, shape: Shape, lut: Tensor) -> float | None:
-    if not path.needs_table:
-        return _seconds_of_shape(path.name, shape, lut.device, torch.get_num_threads())
-    return _predict(path, shape, lut)
-
-
-@cache
-def _seconds_of_shape(
-    name: KernelPath, shape: Shape, device: torch.device, _n_threads: int
-) -> float | None:
-    return _predict(_existing(name), shape, torch.empty(0, device=device))
 
 
 def _predict(path: Path, shape: Shape, lut: Tensor) -> float | None:
