@@ -4,14 +4,19 @@ Baselines are the gather of plain torch (path ``gather``) and naive loops compil
 rows, columns and k of a matrix product, and over the nine taps of a depthwise convolution. The
 loops get padded input and receptive fields for nothing.
 
-    python scripts/bench_simulation.py [--json] [--threads N] [--runs N]
+Whole networks, forward and as a training step of a batch of 32, are compared with themselves on the
+path ``direct``, a compiled loop that is faster than the naive one.
+
+    python scripts/bench_simulation.py [--json] [--explain] [--threads N] [--runs N]
 """
 
 import argparse
 import json
 import math
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
@@ -19,15 +24,21 @@ from statistics import median
 import numba
 import numpy as np
 import torch
+import torch.nn.functional as F
+from bench_networks import attach, mobilenetv2, multiplications, resnet8
 from numpy.lib.stride_tricks import sliding_window_view
+from qosnets.library import Metrics, user_libraries
 from qosnets_library.default import default_library
-from qosnets_search.kernels import ConvShape, KernelPath, MatmulShape, explain
+from qosnets_search.kernels import VARIABLE, ConvShape, KernelPath, MatmulShape, explain
 from qosnets_search.kernels.paths import path_named
-from torch import Tensor
+from torch import Tensor, nn
 
 NAIVE = "naive"
 NLX_MSE = 2764.0
-"""Mean squared error of EvoApproxLib's mul8u_NLX; the default library's nearest is measured."""
+"""Mean squared error of EvoApproxLib's mul8u_NLX; without it, the nearest one is measured."""
+
+RANK_OF_8U3 = 9
+"""Rank of the table of EvoApproxLib's mul8u_8U3."""
 
 
 def _conv(batch: int, channels: int, *, groups: int = 1) -> ConvShape:
@@ -52,6 +63,14 @@ CASES = {
     "linear": MatmulShape(256, 512, 512),
 }
 
+NETWORKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
+    "resnet8": (resnet8, 32),
+    "mobilenetv2": (mobilenetv2, 64),
+}
+"""Constructor, and size of the images."""
+
+BATCH = 32
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -65,42 +84,125 @@ class Measurement:
     """Range between the quartiles of the runs, relative to the median."""
     ratio_naive: float
 
+    def __str__(self) -> str:
+        rate, spread = f"{self.gproducts_per_s:8.2f}", f"{self.spread:7.1%}"
+        return f"{self.name:15} {self.path:10} {rate} {spread} {self.ratio_naive:15.2f}"
+
 
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="write JSON")
+    parser.add_argument("--explain", action="store_true", help="say what the planner expects")
     parser.add_argument("--threads", type=int, default=1, help="threads (default: 1)")
     parser.add_argument("--runs", type=int, default=7, help="runs of each (default: 7)")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    library = default_library()
-    name = min(library.entries, key=lambda entry: abs(library.entry(entry).metrics.mse - NLX_MSE))
-    lut = torch.from_numpy(library.lut(name).copy())
+    name, lut = _multiplier("mul8u_NLX", lambda metrics: abs(metrics.mse - NLX_MSE))
+    low_name, low_lut = _multiplier("mul8u_8U3", lambda metrics: abs(metrics.rank - RANK_OF_8U3))
+    cases = [(case, shape, lut) for case, shape in CASES.items()]
+    cases.append(("conv64_low_rank", CASES["conv64"], low_lut))
+    if arguments.explain:
+        for case, shape, table in cases:
+            print(f"{case}: {shape}", *explain(shape, table), sep="\n  ")
+        return
     if not arguments.json:
-        print(f"{name}, {arguments.threads} thread(s), 10⁹ products/s, {arguments.runs} runs")
-        print(f"{'case':10} {'path':10} {'median':>8} {'spread':>7} {'ratio to naive':>15}")
+        print(f"{name}, for low rank {low_name}; {arguments.threads} thread(s)")
+        print(f"{'case':15} {'path':10} {'10⁹/s':>8} {'spread':>7} {'ratio to naive':>15}")
     chosen, measured = [], []
-    for case, shape in CASES.items():
-        rows = _measure(case, shape, lut, arguments.runs)
+    for case, shape, table in cases:
+        rows = _measure(case, shape, table, arguments.runs)
         measured += rows
-        best = explain(shape, lut)[0].path
+        best = explain(shape, table)[0].path
         chosen += [row for row in rows if row.path == best]
         for row in () if arguments.json else rows:
-            mark = "  <- planner" if row.path == best else ""
-            print(
-                f"{row.name:10} {row.path:10} {row.gproducts_per_s:8.2f} {row.spread:7.1%}", end=""
-            )
-            print(f" {row.ratio_naive:15.2f}{mark}")
+            print(row, "<- planner" if row.path == best else "")
+    for case in NETWORKS:
+        rows = _measure_network(case, lut, arguments.runs)
+        chosen += rows
+        for row in () if arguments.json else rows:
+            print(row, "to direct")
     if arguments.json:
         report = {
             "multiplier": name,
+            "multiplier_of_low_rank": low_name,
             "threads": arguments.threads,
             "runs": arguments.runs,
             "cases": [vars(row) for row in chosen],
             "paths": [vars(row) for row in measured],
         }
         print(json.dumps(report, indent=2))
+
+
+def _multiplier(name: str, distance: Callable[[Metrics], float]) -> tuple[str, Tensor]:
+    """Return a multiplier that the user has imported, or else the default one nearest to it."""
+    for library in user_libraries():
+        if name in library.entries:
+            return name, torch.from_numpy(library.lut(name))
+    library = default_library()
+    entry = min(library.entries.values(), key=lambda entry: distance(entry.metrics))
+    return entry.name, torch.from_numpy(library.lut(entry.name))
+
+
+def _measure_network(case: str, lut: Tensor, n_runs: int) -> list[Measurement]:
+    """Measure forward pass and training step of a network; products are those of the forward."""
+    build, size = NETWORKS[case]
+    torch.manual_seed(1)
+    network = build().train()
+    attach(network, lut)
+    images, labels = torch.randn(BATCH, 3, size, size), torch.zeros(BATCH, dtype=torch.int64)
+    optimiser = torch.optim.SGD(network.parameters(), lr=1e-3)
+
+    def forward() -> None:
+        with torch.no_grad():
+            network(images)
+
+    def step() -> None:
+        optimiser.zero_grad()
+        F.cross_entropy(network(images), labels).backward()
+        optimiser.step()
+
+    n_products = BATCH * multiplications(network)
+    rows = []
+    for way, run in (("forward", forward), ("training", step)):
+        seconds = _durations(run, n_runs)
+        with _only(KernelPath.DIRECT):
+            direct = median(_durations(run, n_runs))
+        rows.append(
+            Measurement(
+                case,
+                way,
+                n_products / median(seconds) / 1e9,
+                _spread(seconds),
+                direct / median(seconds),
+            )
+        )
+    return rows
+
+
+@contextmanager
+def _only(path: KernelPath) -> Iterator[None]:
+    """Let all sums go one way."""
+    os.environ[VARIABLE] = path
+    try:
+        yield
+    finally:
+        del os.environ[VARIABLE]
+
+
+def _durations(run: Callable[[], object], n_runs: int) -> list[float]:
+    """Return the seconds of runs, after one that does not count."""
+    run()
+    seconds = []
+    for _ in range(n_runs):
+        start = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - start)
+    return seconds
+
+
+def _spread(seconds: list[float]) -> float:
+    return float(np.subtract(*np.percentile(seconds, [75, 25]))) / median(seconds)
 
 
 def _measure(
@@ -122,21 +224,18 @@ def _measure(
         if path is not None and path.usable(shape, lut) is None:
             runs[candidate.path] = partial(path.run, shape, x, w, lut)
     expected = runs[KernelPath.GATHER]()
-    seconds: dict[str, list[float]] = {way: [] for way in runs}
+    seconds: dict[str, list[float]] = {}
     for way, run in runs.items():
         if not torch.equal(run(), expected):
             raise SystemExit(f"{case}: {way} differs from gather")
-        for _ in range(n_runs):
-            start = time.perf_counter()
-            run()
-            seconds[way].append(time.perf_counter() - start)
+        seconds[way] = _durations(run, n_runs)
     naive = median(seconds[NAIVE])
     return [
         Measurement(
             case,
             way,
             shape.n_products / median(times) / 1e9,
-            float(np.subtract(*np.percentile(times, [75, 25]))) / median(times),
+            _spread(times),
             naive / median(times),
         )
         for way, times in seconds.items()
