@@ -87,12 +87,21 @@ def search(
         str | None,
         typer.Option(help="Error scale of each operating point, ascending.", metavar="S,S,..."),
     ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say how layers are simulated, and why.")
+    ] = False,
 ) -> None:
     """Train the digits network and assign multipliers: writes ops.json with its data."""
     from .cli_stages import run_search
 
     run_search(
-        out, force=force, seed=seed, library=library, n_multipliers=multipliers, scales=scales
+        out,
+        force=force,
+        seed=seed,
+        library=library,
+        n_multipliers=multipliers,
+        scales=scales,
+        explain=explain,
     )
 
 

@@ -49,8 +49,19 @@ def search_files(library: Library, progress: Progress, **recipe: Any) -> dict[st
     return search(Recipe(**recipe), library, progress=progress)
 
 
+_EXPLAINED_IMAGES = 32
+"""Size of the batch that simulation is explained for."""
+
+
 def run_search(
-    out: Path, *, force: bool, seed: int, library: str, n_multipliers: int, scales: str | None
+    out: Path,
+    *,
+    force: bool,
+    seed: int,
+    library: str,
+    n_multipliers: int,
+    scales: str | None,
+    explain: bool,
 ) -> None:
     """Run ``search``."""
     check_output_folder(out, force=force)
@@ -61,7 +72,25 @@ def run_search(
     with report_progress() as progress:
         files = search_files(candidates, progress, **recipe)
     publish(out, files, force=force, manifest=SEARCH_MANIFEST)
-    _print_operating_points(OpsFile.load(out / "ops.json"))
+    file = OpsFile.load(out / "ops.json")
+    _print_operating_points(file)
+    if explain:
+        _explain_simulation(file.ops, candidates)
+
+
+def _explain_simulation(ops: Ops, library: Library) -> None:
+    """Print how the layers of the first operating point are simulated, fastest way first."""
+    import torch
+    from qosnets.lut import oriented
+    from qosnets_search.approximate import explain_layer
+
+    for layer, select in zip(ops.layers, ops.operating_points[0].assignment, strict=True):
+        multiplier, geometry = ops.multipliers[select], layer.geometry
+        assert geometry is not None  # the search writes it
+        table = oriented(library.lut(multiplier.name), multiplier.activation_port)
+        typer.echo(f"{layer.name}, {multiplier.name}, {_EXPLAINED_IMAGES} images:")
+        for candidate in explain_layer(geometry, torch.from_numpy(table), _EXPLAINED_IMAGES):
+            typer.echo(f"  {candidate}")
 
 
 def _floats(text: str) -> tuple[float, ...]:

@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from qosnets.geometry import Geometry, LayerKind
 from torch import Tensor
 
-from .kernels import lut_conv2d, lut_matmul
+from .kernels import Candidate, ConvShape, MatmulShape, explain, lut_conv2d, lut_matmul
 from .quantise import Affine
 
-__all__ = ["ApproximateProduct", "accumulate", "window_sums"]
+__all__ = ["ApproximateProduct", "accumulate", "explain_layer", "window_sums"]
 
 
 def accumulate(x: Tensor, weights: Tensor, table: Tensor, geometry: Geometry) -> Tensor:
@@ -45,6 +45,26 @@ def accumulate(x: Tensor, weights: Tensor, table: Tensor, geometry: Geometry) ->
         dilation=geometry.dilation,
         groups=geometry.groups,
     )
+
+
+def explain_layer(geometry: Geometry, table: Tensor, n_images: int) -> list[Candidate]:
+    """Return the ways to compute :func:`accumulate` for a batch, the one that is taken first."""
+    if geometry.kind is LayerKind.LINEAR:
+        shape = MatmulShape(n_images, geometry.in_channels, geometry.out_channels)
+        return explain(shape, table)
+    conv = ConvShape(
+        batch=n_images,
+        in_channels=geometry.in_channels,
+        size=geometry.input_size,
+        out_channels=geometry.out_channels,
+        kernel=geometry.kernel,
+        stride=geometry.stride,
+        padding=geometry.padding,
+        padding_code=geometry.input_zero_point,
+        dilation=geometry.dilation,
+        groups=geometry.groups,
+    )
+    return explain(conv, table)
 
 
 def window_sums(x: Tensor, geometry: Geometry) -> Tensor:

@@ -11,8 +11,14 @@ from qosnets import golden
 from qosnets.geometry import Geometry, LayerKind
 from qosnets.lut import Lut, exact_lut
 from qosnets_search.agn import noise_reward
-from qosnets_search.approximate import ApproximateProduct, accumulate, window_sums
+from qosnets_search.approximate import (
+    ApproximateProduct,
+    accumulate,
+    explain_layer,
+    window_sums,
+)
 from qosnets_search.fields import receptive_fields
+from qosnets_search.kernels import KernelPath
 from qosnets_search.layers import MultiplyingLayer
 from qosnets_search.noise import GaussianNoise
 from qosnets_search.quantise import ActivationQuantiser, Affine
@@ -99,6 +105,16 @@ def test_sums_are_those_of_the_golden_model(name: str) -> None:
     wanted = fields.sum(axis=2, dtype=np.int64)[:, :, None]
     one_channel = replace(geometry, out_channels=geometry.groups)
     assert np.array_equal(side, golden.from_columns(wanted, one_channel))
+
+
+@pytest.mark.parametrize("name", GEOMETRIES)
+def test_the_way_of_a_layer_is_explained(name: str) -> None:
+    candidates = explain_layer(GEOMETRIES[name], torch.from_numpy(TABLE), 4)
+    assert {candidate.path for candidate in candidates} == set(KernelPath)
+    rates = [candidate.gproducts_per_s for candidate in candidates]
+    rated = [rate for rate in rates if rate is not None]
+    assert rated == sorted(rated, reverse=True) and rated
+    assert all(candidate.reason for candidate in candidates)
 
 
 @pytest.mark.parametrize("name", GEOMETRIES)
