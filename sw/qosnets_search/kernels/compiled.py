@@ -6,7 +6,6 @@ lock alone, so that threads share the items. Plain threads are used rather than 
 those abort the process when two threads of Python call them at once, or after a fork.
 """
 
-import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -14,12 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
-import numba
 import torch
 from numba.core import event
-from qosnets.library import cache_home
+from qosnets_library.compiled import compiler, folder_digest
 
 __all__ = ["compiled", "run_items", "source_digest"]
 
@@ -31,28 +28,16 @@ _MIN_NANOSECONDS = 100_000
 _PARTS_PER_THREAD = 16
 
 
+_FOLDER = Path(__file__).parent
+
+compiled = compiler(_FOLDER, nogil=True)
+"""Decorator of kernels."""
+
+
 @cache
 def source_digest() -> str:
-    """Return a digest of the kernels' sources.
-
-    numba keeps code by the time stamp of the file of the compiled function alone, and knows
-    nothing of functions that it calls from other files.
-    """
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def compiled(function: Callable[..., Any]) -> Any:
-    """Return ``function``, to be compiled at its first call and then kept in the cache."""
-    configured = numba.config.CACHE_DIR  # type: ignore[attr-defined]
-    # numba reads the folder while it decorates.
-    numba.config.CACHE_DIR = str(cache_home() / "numba" / source_digest())
-    try:
-        return numba.njit(nogil=True, cache=True)(function)
-    finally:
-        numba.config.CACHE_DIR = configured  # type: ignore[attr-defined]
+    """Return a digest of the kernels' sources."""
+    return folder_digest(_FOLDER)
 
 
 class _FirstCompilation(event.Listener):  # type: ignore[misc]

@@ -16,6 +16,7 @@ from .lookup_sum import Amounts, LookupSum, Roles, matmul_result
 from .permute import permute_work, run_permute
 from .row_table import row_table_work, run_row_table
 from .shapes import MatmulShape, Shape
+from .triton_lut import run_triton, triton_obstacle, triton_work
 from .vector import LANES, has_byte_permute
 
 __all__ = ["KernelPath", "Path", "path_named", "register", "registered"]
@@ -34,6 +35,8 @@ class KernelPath(StrEnum):
     """The table in vector registers; AVX-512 VBMI."""
     LOW_RANK = "low_rank"
     """Matrix products of exact factors of the table."""
+    TRITON = "triton"
+    """Compiled for CUDA by Triton; needs the package triton."""
 
 
 class Path(Protocol):
@@ -107,6 +110,23 @@ class _Compiled:
         return torch.from_numpy(out).reshape(shape.batch, shape.out_channels, *shape.output_size)
 
 
+@dataclass(frozen=True)
+class _Triton:
+    name: KernelPath = KernelPath.TRITON
+
+    def table_key(self, lut: Tensor) -> Hashable:
+        return None
+
+    def usable(self, shape: Shape, lut: Tensor) -> str | None:
+        return triton_obstacle(lut.device)
+
+    def work(self, shape: Shape, lut: Tensor) -> tuple[float, ...] | None:
+        return triton_work(shape)
+
+    def run(self, shape: Shape, x: Tensor, w: Tensor, lut: Tensor) -> Tensor:
+        return run_triton(shape, x, w, lut)
+
+
 def _fuller_vectors(shape: MatmulShape) -> Roles:
     """Return the roles that leave fewer lanes of vectors unused; in doubt without transposing."""
 
@@ -153,3 +173,4 @@ register(_Compiled(KernelPath.ROW_TABLE, run_row_table, row_table_work, _more_po
 register(
     _Compiled(KernelPath.PERMUTE, run_permute, permute_work, _fuller_vectors, _no_byte_permute)
 )
+register(_Triton())
