@@ -33,7 +33,7 @@ class Affine:
 
     def to_int(self, x: Tensor) -> Tensor:
         """Return the codes of real values, uint8; values out of range saturate."""
-        return self._unclipped(x.detach()).clamp(0, self.max_code).to(torch.uint8)
+        return self._unclipped(x.detach()).clamp_(0, self.max_code).to(torch.uint8)
 
     def to_real(self, codes: Tensor) -> Tensor:
         """Return the real values, float32, that codes stand for."""
@@ -45,7 +45,7 @@ class Affine:
         return result
 
     def _unclipped(self, x: Tensor) -> Tensor:
-        return torch.round(x / self.scale) + self.zero_point
+        return (x / self.scale).round_().add_(self.zero_point)
 
 
 class _FakeQuantise(torch.autograd.Function):
@@ -53,9 +53,11 @@ class _FakeQuantise(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, affine: Affine) -> Tensor:
+        # Codes as float32, which holds them exactly: few passes over the tensor, most in place.
         unclipped = affine._unclipped(x)
-        ctx.save_for_backward((unclipped >= 0) & (unclipped <= affine.max_code))
-        return affine.to_real(affine.to_int(x))
+        codes = unclipped.clamp(0, affine.max_code)
+        ctx.save_for_backward(unclipped == codes)
+        return codes.sub_(affine.zero_point).mul_(affine.scale)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
