@@ -44,19 +44,15 @@ CONV = Geometry(
 )
 
 
-LINEAR = Geometry(
+LINEAR = replace(
+    CONV,
     kind=LayerKind.LINEAR,
     in_channels=30,
     out_channels=7,
     kernel=(1, 1),
     stride=(1, 1),
     padding=(0, 0, 0, 0),
-    dilation=(1, 1),
-    groups=1,
     input_size=(1, 1),
-    input_zero_point=77,
-    output_zero_point=0,
-    clamp=(0, 255),
 )
 GEOMETRIES = {
     "conv": CONV,
