@@ -28,7 +28,7 @@ sim: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
-	$(BIN)/mypy sw/qosnets sw/qosnets_library
+	$(BIN)/mypy sw/qosnets sw/qosnets_library sw/qosnets_search
 
 format: $(STAMP)
 	$(BIN)/ruff format

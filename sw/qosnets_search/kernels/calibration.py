@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 
-import llvmlite
+import llvmlite  # type: ignore[import-untyped]
 import numba
 import numpy as np
 import torch

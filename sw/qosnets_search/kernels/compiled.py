@@ -40,7 +40,7 @@ def source_digest() -> str:
     return folder_digest(_FOLDER)
 
 
-class _FirstCompilation(event.Listener):  # type: ignore[misc]
+class _FirstCompilation(event.Listener):
     """Says once that compilation takes a while."""
 
     def __init__(self) -> None:

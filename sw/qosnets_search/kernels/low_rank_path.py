@@ -1,6 +1,6 @@
 """The path of exact low-rank factors, as the planner sees it."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, MutableMapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,8 +18,8 @@ __all__ = ["LowRank"]
 _MAX_RANK_ON_CPU = 8
 """Above it a look-up is faster on any processor that was measured; the search is spared."""
 
-# Of a table: its version when it was examined, and its factors or why there are none.
-_examined: WeakIdKeyDictionary = WeakIdKeyDictionary()
+_examined: MutableMapping[Tensor, tuple[int, Factors | str]] = WeakIdKeyDictionary()
+"""Of a table: its version when it was examined, and its factors or why there are none."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,9 @@ class LowRank:
 
 def _factors(lut: Tensor) -> Factors | str:
     """Return the factors of a table, or why it has none; each tensor is examined once."""
-    version, found = _examined.get(lut, (None, ""))
-    if version != lut._version:
-        found = _examine(lut)
-        _examined[lut] = lut._version, found
-    return found
+    if lut not in _examined or _examined[lut][0] != lut._version:
+        _examined[lut] = lut._version, _examine(lut)
+    return _examined[lut][1]
 
 
 def _examine(lut: Tensor) -> Factors | str:
