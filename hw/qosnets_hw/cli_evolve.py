@@ -6,7 +6,7 @@ import typer
 from qosnets_library.evolution.goal import Cost, Metric
 
 from .cli_output import report_progress
-from .cli_store import LibertyFile, OperandsFile, load_libraries, load_library
+from .cli_store import LibertyFile, OperandsFile, load_library
 
 __all__ = ["evolve"]
 
@@ -49,14 +49,14 @@ def evolve(
 ) -> None:
     """Evolve multipliers of your own: least power or area under bounds of the error."""
     from qosnets.library import Realisation, data_home
-    from qosnets_library.default import reference_netlist
+    from qosnets_library.default import default_library, reference_netlist
     from qosnets_library.evolution.library import Effort, evolve_library
     from qosnets_library.liberty import load_liberty
     from qosnets_library.operands import UNIFORM, load_operands
     from qosnets_library.store import check_target
 
     check_target(library, force=force)
-    sources = [load_library(name) for name in seeds] if seeds else load_libraries()[:1]
+    sources = [load_library(name) for name in seeds] if seeds else [default_library()]
     netlists = {
         f"{source.name}/{entry.name}": source.netlist(entry.name)
         for source in sources

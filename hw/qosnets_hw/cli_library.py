@@ -8,7 +8,14 @@ from .cli_evolve import evolve
 from .cli_import import fetch, import_circuits
 from .cli_output import print_json, print_table, report_progress
 from .cli_plots import heatmap, plot
-from .cli_store import LibertyFile, OnlyLibrary, OperandsFile, estimated, load_libraries
+from .cli_store import (
+    LibertyFile,
+    OnlyLibrary,
+    OperandsFile,
+    estimated,
+    libraries_with,
+    load_libraries,
+)
 
 if TYPE_CHECKING:
     from qosnets.library import Entry, Library
@@ -105,13 +112,7 @@ def show(
     json: Json = False,
 ) -> None:
     """Show everything known of a multiplier."""
-    from qosnets.errors import InputError
-
-    searched = load_libraries(library)
-    holding = [found for found in searched if name in found.entries]
-    if not holding:
-        names = ", ".join(found.name for found in searched)
-        raise InputError(f"multiplier: {name!r} is in no library; searched {names}")
+    holding = libraries_with(name, library)
     records = [
         _describe(found, found.entries[name])
         for found in estimated(holding, liberty=liberty, operands=operands)

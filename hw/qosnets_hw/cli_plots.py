@@ -12,6 +12,7 @@ from .cli_store import (
     OnlyLibrary,
     OperandsFile,
     estimated,
+    libraries_with,
     load_libraries,
     load_library,
 )
@@ -77,15 +78,11 @@ def heatmap(
     from qosnets.errors import InputError
 
     check_output_file(out, suffixes=_SUFFIXES, force=force)
-    searched = load_libraries(library)
-    holding = [found for found in searched if name in found.entries]
+    holding = libraries_with(name, library)
     hashes = {found.entries[name].lut_sha256 for found in holding}
     if len(hashes) > 1:
         names = " and ".join(found.name for found in holding)
         raise InputError(f"multiplier: {name!r} is not the same in {names}; choose by --library")
-    if not holding:
-        names = ", ".join(found.name for found in searched)
-        raise InputError(f"multiplier: {name!r} is in no library; searched {names}")
     _use_own_cache()
     from qosnets_library.plot import plot_heatmap
 

@@ -16,6 +16,7 @@ __all__ = [
     "OnlyLibrary",
     "OperandsFile",
     "estimated",
+    "libraries_with",
     "load_libraries",
     "load_library",
 ]
@@ -47,7 +48,7 @@ OperandsFile = Annotated[
 def load_libraries(only: str | None = None) -> "list[Library]":
     """Return all libraries, the default one first, or the one named ``only``.
 
-    The embedded libraries are built at first use.
+    The families are built at first use.
 
     Raises
     ------
@@ -58,12 +59,14 @@ def load_libraries(only: str | None = None) -> "list[Library]":
     from qosnets_library.store import all_libraries
 
     with report_progress() as progress:
-        libraries = all_libraries(
-            progress=lambda done, total, _: progress("Building the multiplier library", done, total)
+        found = all_libraries(
+            only=only,
+            progress=lambda done, total, _: progress(
+                "Building the multiplier library", done, total
+            ),
         )
-    found = [library for library in libraries if only in (None, library.name)]
     if not found:
-        known = ", ".join(library.name for library in libraries)
+        known = ", ".join(library.name for library in load_libraries())
         raise InputError(f"--library: must be one of {known}, not {only!r}")
     return found[:1] if only else found
 
@@ -72,6 +75,24 @@ def load_library(name: str) -> "Library":
     """Return the library ``name``; raises InputError if there is none."""
     (library,) = load_libraries(name)
     return library
+
+
+def libraries_with(name: str, only: str | None) -> "list[Library]":
+    """Return the libraries, or the one named ``only``, that have a multiplier ``name``.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    from qosnets.errors import InputError
+
+    searched = load_libraries(only)
+    holding = [library for library in searched if name in library.entries]
+    if not holding:
+        names = ", ".join(library.name for library in searched)
+        raise InputError(f"multiplier: {name!r} is in no library; searched {names}")
+    return holding
 
 
 def estimated(

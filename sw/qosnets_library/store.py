@@ -29,9 +29,15 @@ __all__ = [
 _RESERVED = (DEFAULT, FAMILIES)
 
 
-def all_libraries(*, progress: Progress | None = None) -> list[Library]:
-    """Return the default library, the families and the libraries of the user."""
-    return [default_library(), embedded_library(progress=progress), *user_libraries()]
+def all_libraries(*, only: str | None = None, progress: Progress | None = None) -> list[Library]:
+    """Return the default library, the families and the libraries of the user, or those ``only``.
+
+    The families are built at first use, with ``progress``; where another library is wanted, not
+    at all.
+    """
+    families = [embedded_library(progress=progress)] if only in (None, FAMILIES) else []
+    libraries = [default_library(), *families, *user_libraries()]
+    return [library for library in libraries if only in (None, library.name)]
 
 
 @dataclass(frozen=True)

@@ -178,7 +178,6 @@ def _migrate(population: Population) -> None:
     """Let each island take over the cheapest circuit of lower bounds, where it costs less."""
     best: Island | None = None
     for index in range(len(population.recipe.bounds)):
-        here = [one for one in population.islands if one.bound == index]
         if best is not None:
             for position, island in enumerate(population.islands):
                 if island.bound == index and best.cost < island.cost:
