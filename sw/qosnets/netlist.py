@@ -19,19 +19,15 @@ nothing else, so that every tool that reads the text as Verilog sees the same ci
 import re
 from collections.abc import Mapping
 from functools import cache
-from typing import NoReturn, TypeAlias
+from typing import NoReturn
 
 import numpy as np
-import numpy.typing as npt
 
 from .errors import InputError, shorten
 from .lut import Lut
+from .words import Words, pack, unpack
 
 __all__ = ["netlist_lut"]
-
-# 64 operand pairs travel in one machine word: bit i % 64 of word i // 64 belongs to pair i. A pair
-# is the number 256·a + b, hence the index into a flattened table.
-_Words: TypeAlias = npt.NDArray[np.uint64]
 
 _N_PRODUCT_BITS = 16
 _MAX_GATES = 1 << 15
@@ -85,7 +81,7 @@ def netlist_lut(text: str, *, where: str = "netlist") -> Lut:
         net = lines.assigned(f"O[{bit}]")
         if net not in nets:
             lines.refuse("a product bit must be a constant, a port bit or a gate", net)
-        table |= _unpack(nets[net]) << np.uint16(bit)
+        table |= unpack(nets[net]) << np.uint16(bit)
         lines.advance()
     lines.expect("endmodule")
     lines.expect_end()
@@ -130,7 +126,7 @@ class _Lines:
         return self.line[len(prefix) : -1]
 
 
-def _evaluate(expression: str, nets: Mapping[str, _Words], lines: _Lines) -> _Words:
+def _evaluate(expression: str, nets: Mapping[str, Words], lines: _Lines) -> Words:
     """Return the output of the gate that the current line describes."""
     found = _GATE.fullmatch(expression)
     if found is None:
@@ -153,22 +149,12 @@ def _evaluate(expression: str, nets: Mapping[str, _Words], lines: _Lines) -> _Wo
 
 
 @cache
-def _sources() -> dict[str, _Words]:
+def _sources() -> dict[str, Words]:
     """Return the constants and port bits by name."""
     zeros = np.zeros((1 << 16) // 64, dtype=np.uint64)
     sources = {"1'b0": zeros, "1'b1": ~zeros}
     pairs = np.arange(1 << 16, dtype=np.uint16)
     for port, first in (("A", 8), ("B", 0)):
         for bit in range(8):
-            sources[f"{port}[{bit}]"] = _pack(pairs >> np.uint16(first + bit) & np.uint16(1))
+            sources[f"{port}[{bit}]"] = pack(pairs >> np.uint16(first + bit) & np.uint16(1))
     return sources
-
-
-def _pack(bits: npt.NDArray[np.uint16]) -> _Words:
-    packed = np.packbits(bits.astype(np.uint8), bitorder="little")
-    return packed.view("<u8").astype(np.uint64)
-
-
-def _unpack(words: _Words) -> npt.NDArray[np.uint16]:
-    octets = words.astype("<u8").view(np.uint8)
-    return np.unpackbits(octets, bitorder="little").astype(np.uint16)

@@ -1,16 +1,16 @@
 """Gate-level multipliers and their bit-parallel evaluation over operand pairs.
 
-64 operand pairs travel in one machine word: bit ``i % 64`` of word ``i // 64`` of a net is its
-value for pair ``i``. A pair is the number ``256·a + b``, hence the index into a flattened LUT.
+Nets hold the bits of operand pairs in machine words (:mod:`qosnets.words`).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from qosnets.lut import Lut
+from qosnets.words import Words, pack, unpack
 
 from .boolean import compile_function
 
@@ -21,10 +21,7 @@ __all__ = [
     "GateError",
     "GateNetlist",
     "GateType",
-    "Words",
 ]
-
-Words: TypeAlias = npt.NDArray[np.uint64]
 
 ALL_PAIRS: npt.NDArray[np.uint16] = np.arange(1 << 16, dtype=np.uint16)
 """Every operand pair, in the order of the flattened LUT."""
@@ -147,7 +144,7 @@ class GateNetlist:
         values[0], values[1] = 0, ~np.uint64(0)
         for port, shift in ((2, 8), (10, 0)):
             for bit in range(8):
-                values[port + bit] = _pack(pairs >> np.uint16(shift + bit) & np.uint16(1))
+                values[port + bit] = pack(pairs >> np.uint16(shift + bit) & np.uint16(1))
         for net, gate in enumerate(self.gates, self.FIRST_GATE):
             gate_type = self.gate_types[gate.type]
             function = compile_function(gate_type.function, gate_type.inputs)
@@ -159,7 +156,7 @@ class GateNetlist:
         values = self.evaluate(ALL_PAIRS)
         lut = np.zeros(1 << 16, dtype=np.uint16)
         for bit, net in enumerate(self.outputs):
-            lut |= _unpack(values[net]).astype(np.uint16) << np.uint16(bit)
+            lut |= unpack(values[net]) << np.uint16(bit)
         return lut.reshape(256, 256)
 
 
@@ -200,12 +197,3 @@ def _describe(cell_type: str) -> str:
         if cell_type.startswith("$") and part in cell_type:
             return name
     return f"a cell of type {cell_type}"
-
-
-def _pack(bits: npt.NDArray[np.uint16]) -> Words:
-    packed = np.packbits(bits.astype(np.uint8), bitorder="little")
-    return packed.view("<u8").astype(np.uint64)
-
-
-def _unpack(words: Words) -> npt.NDArray[np.uint8]:
-    return np.unpackbits(words.astype("<u8").view(np.uint8), bitorder="little")

@@ -92,14 +92,21 @@ def _within(metric, bound, nodes, active, outputs, stimuli, values, planes, sign
 
 
 @compiled
-def assess(nodes, outputs, stimuli, metric, bound, weights, by_activity):
-    """Return the cost of a genome (int64), or -1 if its error is above ``bound``."""
-    active = np.empty(len(nodes), dtype=np.bool_)
-    values = np.zeros((FIRST_NODE + len(nodes), BLOCK), dtype=np.uint64)
+def _scratch(n_nodes):
+    """Return memory for the simulation of a genome; the constant nets are set."""
+    active = np.empty(n_nodes, dtype=np.bool_)
+    values = np.zeros((FIRST_NODE + n_nodes, BLOCK), dtype=np.uint64)
     values[1] = ~np.uint64(0)
     loads = np.empty(len(values), dtype=np.int64)
     planes = np.empty((N_OUTPUTS, BLOCK), dtype=np.uint64)
     sign = np.empty(BLOCK, dtype=np.uint64)
+    return active, values, loads, planes, sign
+
+
+@compiled
+def assess(nodes, outputs, stimuli, metric, bound, weights, by_activity):
+    """Return the cost of a genome (int64), or -1 if its error is above ``bound``."""
+    active, values, loads, planes, sign = _scratch(len(nodes))
     mark_active(nodes, outputs, active)
     simulate(nodes, active, stimuli[0], 0, values)
     total = cost(nodes, outputs, active, values, weights, by_activity, loads)
@@ -128,12 +135,7 @@ def climb(nodes, outputs, stimuli, metric, bound, weights, by_activity, n_evalua
         uint64.
     """
     state = np.array([seed], dtype=np.uint64)
-    active = np.empty(len(nodes), dtype=np.bool_)
-    values = np.zeros((FIRST_NODE + len(nodes), BLOCK), dtype=np.uint64)
-    values[1] = ~np.uint64(0)
-    loads = np.empty(len(values), dtype=np.int64)
-    planes = np.empty((N_OUTPUTS, BLOCK), dtype=np.uint64)
-    sign = np.empty(BLOCK, dtype=np.uint64)
+    active, values, loads, planes, sign = _scratch(len(nodes))
 
     nodes, outputs = nodes.copy(), outputs.copy()
     mark_active(nodes, outputs, active)

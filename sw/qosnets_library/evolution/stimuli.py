@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from qosnets.words import Words, pack
 
-from ..gates import ALL_PAIRS, Words
+from ..gates import ALL_PAIRS
 from ..operands import UNIFORM, Operands
 
 __all__ = ["Stimuli", "stimuli"]
@@ -58,5 +59,4 @@ def _operand_planes(pairs: npt.NDArray[np.int64]) -> Words:
 
 def _planes(values: npt.NDArray[np.int64], n_bits: int) -> Words:
     """Return the lowest bits of ``int64[n]`` as ``uint64[n_bits, n / 64]``."""
-    bits = (values >> np.arange(n_bits)[:, None] & 1).astype(np.uint8)
-    return np.packbits(bits, axis=1, bitorder="little").view("<u8").astype(np.uint64)
+    return pack(values >> np.arange(n_bits)[:, None] & 1)
