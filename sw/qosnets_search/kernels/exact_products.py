@@ -145,6 +145,7 @@ def _exact_bytes(method: Method, device: torch.device) -> bool:
     try:
         found = multiply(*operands).cpu().numpy()
     except (RuntimeError, NotImplementedError, TypeError):
+        # torch has no such product for this type on this device, and says so in any of these ways.
         return False
     return np.array_equal(found, left @ right)
 
