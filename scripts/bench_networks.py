@@ -7,8 +7,8 @@ classifier are quantised and go through a table where one is attached.
 
 import torch
 import torch.nn.functional as F
-from qosnets_search.layers import MultiplyingLayer
-from qosnets_search.quantise import ActivationQuantiser
+from qosnets_search.quantised.layers import MultiplyingLayer
+from qosnets_search.quantised.quantise import ActivationQuantiser
 from torch import Tensor, nn
 
 __all__ = ["attach", "mobilenetv2", "multiplications", "resnet8"]

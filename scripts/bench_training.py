@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from bench_networks import attach, multiplications, resnet8
 from qosnets_library.default import default_library
-from qosnets_search.layers import MultiplyingLayer
+from qosnets_search.quantised.layers import MultiplyingLayer
 from torch import Tensor, nn
 
 MULTIPLIER = "mul8u_mse2760"

@@ -82,7 +82,7 @@ def _explain_simulation(ops: Ops, library: Library) -> None:
     """Print how the layers of the first operating point are simulated, fastest way first."""
     import torch
     from qosnets.lut import oriented
-    from qosnets_search.approximate import explain_layer
+    from qosnets_search.quantised.approximate import explain_layer
 
     for layer, select in zip(ops.layers, ops.operating_points[0].assignment, strict=True):
         multiplier, geometry = ops.multipliers[select], layer.geometry

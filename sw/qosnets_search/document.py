@@ -13,12 +13,12 @@ from qosnets.ops import DataFile, Layer, Multiplier, OperatingPoint, Ops
 from qosnets.parameters import Parameters, parameters_to_bytes, vectors_to_bytes
 from torch import Tensor
 
-from .candidates import Candidate
-from .code_range import CodeRange
-from .data import N_TEST, SPLIT_SEED
-from .integer import IntegerLayer, LayerTrace
-from .network import GRAPH
+from .datasets.digits import N_TEST, SPLIT_SEED
+from .quantised.code_range import CodeRange
+from .quantised.integer import IntegerLayer, LayerTrace
+from .quantised.network import GRAPH
 from .recipe import Recipe
+from .selection.candidates import Candidate
 
 __all__ = ["Chosen", "PointResult", "SearchResult", "to_files"]
 

@@ -10,21 +10,21 @@ from qosnets.library import Library
 from qosnets.lut import Lut, exact_lut
 from torch import Tensor
 
-from .agn import search_noise
-from .candidates import Candidate, load_candidates
-from .code_range import CodeRange
-from .data import DigitsSplit, load_split
+from .datasets.digits import DigitsSplit, load_split
 from .document import Chosen, PointResult, SearchResult, to_files
-from .error_model import LayerStatistics, layer_statistics
-from .export import check_accumulators, integer_layers
-from .integer import IntegerLayer, LayerTrace, accuracy, infer
-from .network import GRAPH, DigitsNetwork
-from .preferences import preferences
-from .pretraining import observe_ranges, train_float, train_quantised
+from .quantised.code_range import CodeRange
+from .quantised.export import check_accumulators, integer_layers
+from .quantised.integer import IntegerLayer, LayerTrace, accuracy, infer
+from .quantised.network import GRAPH, DigitsNetwork
 from .recipe import Recipe
-from .selection import select
-from .training import Batches
-from .tuning import tune
+from .selection.candidates import Candidate, load_candidates
+from .selection.error_model import LayerStatistics, layer_statistics
+from .selection.kmeans import select
+from .selection.preferences import preferences
+from .training.agn import search_noise
+from .training.loop import Batches
+from .training.pretraining import observe_ranges, train_float, train_quantised
+from .training.tuning import tune
 
 __all__ = ["Recipe", "search"]
 

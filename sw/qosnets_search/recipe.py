@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from qosnets.errors import InputError
 from qosnets.ops import MAX_MULTIPLIERS
 
-from .data import N_TEST
+from .datasets.digits import N_TEST
 
 __all__ = ["Recipe"]
 

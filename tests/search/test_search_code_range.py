@@ -9,7 +9,7 @@ import pytest
 from qosnets import golden
 from qosnets.library import Library
 from qosnets.lut import ActivationPort
-from qosnets_search.code_range import FULL_CODE_RANGE, CodeRange
+from qosnets_search.quantised.code_range import FULL_CODE_RANGE, CodeRange
 from small_searches import Circuit, Found
 
 A, B = ActivationPort

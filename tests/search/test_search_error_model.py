@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from qosnets.geometry import Geometry, LayerKind
 from qosnets.lut import Lut, exact_lut
 from qosnets.parameters import LayerWeights, Requantisation
-from qosnets_search.error_model import LayerStatistics, error_std, layer_statistics
-from qosnets_search.integer import IntegerLayer, run_layer
+from qosnets_search.quantised.integer import IntegerLayer, run_layer
+from qosnets_search.selection.error_model import LayerStatistics, error_std, layer_statistics
 
 CODES = np.arange(256, dtype=np.uint16)
 TRUNCATED: Lut = np.outer(CODES & 0xF0, CODES & 0xFC)

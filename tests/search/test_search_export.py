@@ -10,14 +10,14 @@ from qosnets.errors import CheckError
 from qosnets.golden import requantise
 from qosnets.lut import Lut, exact_lut
 from qosnets.parameters import LayerWeights
-from qosnets_search.code_range import FULL_CODE_RANGE
-from qosnets_search.data import load_split
-from qosnets_search.export import check_accumulators, integer_layers, requantisation
-from qosnets_search.integer import IntegerLayer, infer, run_layer
-from qosnets_search.layers import Bias
-from qosnets_search.network import GRAPH, DigitsNetwork
-from qosnets_search.training import Batches
-from qosnets_search.tuning import correct_statistics, tune
+from qosnets_search.datasets.digits import load_split
+from qosnets_search.quantised.code_range import FULL_CODE_RANGE
+from qosnets_search.quantised.export import check_accumulators, integer_layers, requantisation
+from qosnets_search.quantised.integer import IntegerLayer, infer, run_layer
+from qosnets_search.quantised.layers import Bias
+from qosnets_search.quantised.network import GRAPH, DigitsNetwork
+from qosnets_search.training.loop import Batches
+from qosnets_search.training.tuning import correct_statistics, tune
 from torch import nn
 
 CODES = np.arange(256, dtype=np.uint16)

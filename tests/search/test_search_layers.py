@@ -10,18 +10,18 @@ import torch
 from qosnets import golden
 from qosnets.geometry import Geometry, LayerKind
 from qosnets.lut import Lut, exact_lut
-from qosnets_search.agn import noise_reward
-from qosnets_search.approximate import (
+from qosnets_search.kernels import KernelPath
+from qosnets_search.quantised.approximate import (
     ApproximateProduct,
     accumulate,
     explain_layer,
     window_sums,
 )
-from qosnets_search.fields import receptive_fields
-from qosnets_search.kernels import KernelPath
-from qosnets_search.layers import MultiplyingLayer
-from qosnets_search.noise import GaussianNoise
-from qosnets_search.quantise import ActivationQuantiser, Affine
+from qosnets_search.quantised.layers import MultiplyingLayer
+from qosnets_search.quantised.noise import GaussianNoise
+from qosnets_search.quantised.quantise import ActivationQuantiser, Affine
+from qosnets_search.selection.fields import receptive_fields
+from qosnets_search.training.agn import noise_reward
 
 Codes: TypeAlias = npt.NDArray[np.uint8]
 

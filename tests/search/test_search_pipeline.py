@@ -14,10 +14,10 @@ from qosnets.errors import InputError
 from qosnets.files import sha256
 from qosnets.lut import ActivationPort
 from qosnets.parameters import Parameters
-from qosnets_search.candidates import load_candidates
-from qosnets_search.code_range import FULL_CODE_RANGE, CodeRange
-from qosnets_search.data import load_split
+from qosnets_search.datasets.digits import load_split
 from qosnets_search.pipeline import Recipe, search
+from qosnets_search.quantised.code_range import FULL_CODE_RANGE, CodeRange
+from qosnets_search.selection.candidates import load_candidates
 from small_searches import TINY, Circuit, Found, write_library
 
 CIRCUITS = {

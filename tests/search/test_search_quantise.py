@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from qosnets_search.quantise import ActivationQuantiser, Affine
+from qosnets_search.quantised.quantise import ActivationQuantiser, Affine
 
 
 def affine(low: float, high: float, max_code: int = 255) -> Affine:

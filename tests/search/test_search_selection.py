@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 from qosnets.lut import ActivationPort, exact_lut
-from qosnets_search.error_model import LayerStatistics
-from qosnets_search.preferences import preferences
-from qosnets_search.selection import reweight, select
+from qosnets_search.selection.error_model import LayerStatistics
+from qosnets_search.selection.kmeans import reweight, select
+from qosnets_search.selection.preferences import preferences
 
 
 def test_reweighting_is_the_identity_up_to_one_then_logarithmic() -> None:

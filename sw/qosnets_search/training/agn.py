@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .network import DigitsNetwork
-from .noise import GaussianNoise
-from .training import Batches, Progress, fit
+from ..quantised.network import DigitsNetwork
+from ..quantised.noise import GaussianNoise
+from .loop import Batches, Progress, fit
 
 __all__ = ["noise_reward", "search_noise"]
 

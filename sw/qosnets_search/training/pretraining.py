@@ -1,7 +1,7 @@
 """The stages before the search: float training and quantisation-aware training."""
 
-from .network import DigitsNetwork
-from .training import Batches, Progress, fit
+from ..quantised.network import DigitsNetwork
+from .loop import Batches, Progress, fit
 
 __all__ = ["observe_ranges", "train_float", "train_quantised"]
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from qosnets.geometry import Geometry, LayerKind
 from torch import Tensor
 
-from .kernels import Candidate, ConvShape, MatmulShape, explain, lut_conv2d, lut_matmul
+from ..kernels import Candidate, ConvShape, MatmulShape, explain, lut_conv2d, lut_matmul
 from .quantise import Affine
 
 __all__ = ["ApproximateProduct", "accumulate", "explain_layer", "window_sums"]

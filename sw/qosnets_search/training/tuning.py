@@ -16,9 +16,9 @@ import torch
 from qosnets.lut import Lut
 from torch import Tensor, nn
 
-from .layers import Bias
-from .network import DigitsNetwork
-from .training import Batches, Progress, fit
+from ..quantised.layers import Bias
+from ..quantised.network import DigitsNetwork
+from .loop import Batches, Progress, fit
 
 __all__ = ["correct_statistics", "tune"]
 

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from qosnets.graph import INPUT, FlattenNode, LayerNode, MaxPoolNode, Node
 from torch import Tensor, nn
 
+from ..datasets.digits import N_CLASSES
 from .code_range import CodeRange
-from .data import N_CLASSES
 from .layers import Bias, Block, MultiplyingLayer
 from .quantise import ActivationQuantiser
 

@@ -21,8 +21,8 @@ import torch
 from qosnets.lut import Lut
 from torch import Tensor
 
+from ..quantised.integer import IntegerLayer, LayerTrace
 from .fields import receptive_fields
-from .integer import IntegerLayer, LayerTrace
 
 __all__ = ["LayerStatistics", "error_std", "layer_statistics"]
 

@@ -1,0 +1,1 @@
+"""The quantised network: layers, their arithmetic, and its integer export."""

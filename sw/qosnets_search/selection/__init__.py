@@ -1,0 +1,1 @@
+"""Choice of multipliers: error model, preferences, clustering."""

@@ -1,0 +1,1 @@
+"""Everything that trains: the loop, and the stages that use it."""
