@@ -25,13 +25,13 @@ import numba
 import numpy as np
 import torch
 import torch.nn.functional as F
-from bench_networks import attach, mobilenetv2, multiplications, resnet8
+from bench_networks import attach, multiplications, quantised
 from numpy.lib.stride_tricks import sliding_window_view
 from qosnets.library import Metrics, user_libraries
 from qosnets_library.default import default_library
 from qosnets_search.kernels import VARIABLE, ConvShape, KernelPath, MatmulShape, explain
 from qosnets_search.kernels.paths import path_named
-from torch import Tensor, nn
+from torch import Tensor
 
 NAIVE = "naive"
 NLX_MSE = 2764.0
@@ -63,11 +63,7 @@ CASES = {
     "linear": MatmulShape(256, 512, 512),
 }
 
-NETWORKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
-    "resnet8": (resnet8, 32),
-    "mobilenetv2": (mobilenetv2, 64),
-}
-"""Constructor, and size of the images."""
+NETWORKS = ("resnet8", "mobilenetv2")
 
 BATCH = 32
 
@@ -146,11 +142,11 @@ def _multiplier(name: str, distance: Callable[[Metrics], float]) -> tuple[str, T
 
 def _measure_network(case: str, lut: Tensor, n_runs: int) -> list[Measurement]:
     """Measure forward pass and training step of a network; products are those of the forward."""
-    build, size = NETWORKS[case]
     torch.manual_seed(1)
-    network = build().train()
+    network = quantised(case).train()
     attach(network, lut)
-    images, labels = torch.randn(BATCH, 3, size, size), torch.zeros(BATCH, dtype=torch.int64)
+    images = torch.randn(BATCH, *network.input_shape)
+    labels = torch.zeros(BATCH, dtype=torch.int64)
     optimiser = torch.optim.SGD(network.parameters(), lr=1e-3)
 
     def forward() -> None:

@@ -13,9 +13,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from bench_networks import attach, multiplications, resnet8
+from bench_networks import attach, multiplications, quantised
 from qosnets_library.default import default_library
 from qosnets_search.quantised.layers import MultiplyingLayer
+from qosnets_search.quantised.network import QuantisedNetwork
 from torch import Tensor, nn
 
 MULTIPLIER = "mul8u_mse2760"
@@ -32,7 +33,7 @@ def main() -> None:
     torch.manual_seed(1)
     images = torch.randn(arguments.images, 3, 32, 32)
     labels = torch.randint(10, (arguments.images,))
-    network = resnet8()
+    network = quantised("resnet8")
     table = torch.from_numpy(default_library().lut(MULTIPLIER))
     print(f"ResNet8, {multiplications(network):,} products per image; {MULTIPLIER}")
     seconds = {"floating point": _epoch(network, images, labels)}
@@ -62,7 +63,7 @@ def _epoch(network: nn.Module, images: Tensor, labels: Tensor) -> float:
     return time.perf_counter() - begin
 
 
-def _print_memory(network: nn.Module, table: Tensor, images: Tensor) -> None:
+def _print_memory(network: QuantisedNetwork, table: Tensor, images: Tensor) -> None:
     """Print what each layer keeps for its backward pass."""
     print(f"\nkept for the backward pass of {len(images)} images [KiB]")
     print(f"{'layer':36} {'approximate':>11} {'exact':>9} {'unfolded':>9}")
@@ -71,9 +72,8 @@ def _print_memory(network: nn.Module, table: Tensor, images: Tensor) -> None:
     for name, lut in (("approximate", table), ("exact", None)):
         attach(network, lut)
         handles = []
-        for path, module in network.named_modules():
-            if isinstance(module, MultiplyingLayer):
-                handles += _watch(module, path, kept[name], shapes)
+        for path, block in network.named_blocks.items():
+            handles += _watch(block.layer, path, kept[name], shapes)
         network(images)
         for handle in handles:
             handle.remove()

@@ -13,6 +13,7 @@ from qosnets.errors import QosnetsError
 
 from .cli_library import app as library_app
 from .cli_output import print_json
+from .cli_search import network, search
 from .cli_store import OnlyLibrary
 from .defaults import DEFAULT_EXTENT, DEFAULT_K_MAX, DEFAULT_PSUM_DEPTH, MAX_EXTENT
 
@@ -76,33 +77,8 @@ def demo(
     run_demo(out, force=force, seed=seed, library=library, as_json=json)
 
 
-@app.command()
-def search(
-    out: Out,
-    force: Force = False,
-    seed: Seed = 1,
-    library: CandidateLibrary = DEFAULT_LIBRARY,
-    multipliers: Annotated[int, typer.Option(help="Multipliers to choose, 1..8.")] = 4,
-    scales: Annotated[
-        str | None,
-        typer.Option(help="Error scale of each operating point, ascending.", metavar="S,S,..."),
-    ] = None,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Say how layers are simulated, and why.")
-    ] = False,
-) -> None:
-    """Train the digits network and assign multipliers: writes ops.json with its data."""
-    from .cli_stages import run_search
-
-    run_search(
-        out,
-        force=force,
-        seed=seed,
-        library=library,
-        n_multipliers=multipliers,
-        scales=scales,
-        explain=explain,
-    )
+app.command()(search)
+app.command()(network)
 
 
 @ops_app.command("validate")

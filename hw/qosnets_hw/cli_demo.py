@@ -12,6 +12,7 @@ from qosnets.ops import OpsFile
 from .cli_output import print_json, print_table, report_progress
 from .cli_stages import (
     SEARCH_MANIFEST,
+    demo_recipe,
     print_report,
     search_files,
     simulate_design,
@@ -44,7 +45,7 @@ def run_demo(out: Path, *, force: bool, seed: int, library: str, as_json: bool) 
     verilator_root()  # fail before the training, not after it
     (candidates,) = estimated([load_library(library)])
     with report_progress() as progress:
-        files = search_files(candidates, progress, seed=seed)
+        files = search_files(candidates, progress, demo_recipe(seed))
         publish(out, files, force=force, manifest=SEARCH_MANIFEST)
         file = OpsFile.load(out / "ops.json")
         progress("Generating the array", 0, 1)

@@ -85,8 +85,11 @@ def write_output_file(path: Path, data: bytes) -> None:
 
 
 @contextmanager
-def report_progress() -> Iterator[Progress]:
+def report_progress(*, silent: bool = False) -> Iterator[Progress]:
     """Show the progress of the block: bars on a terminal, else a line a stage and now and then."""
+    if silent:
+        yield lambda stage, done, total: None
+        return
     if not sys.stderr.isatty():
         yield _line_progress()
         return

@@ -5,80 +5,96 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
-from qosnets.errors import InputError, ToolError
-from qosnets.files import canonical_json, check_output_folder, publish, sha256
+from qosnets.files import canonical_json, publish, sha256
 from qosnets.library import Library, cache_home
 from qosnets.ops import OperatingPoint, Ops, OpsFile
 
 from .cli_output import Progress, print_json, print_table, report_progress
-from .cli_store import estimated, load_libraries, load_library
+from .cli_search import search_packages
+from .cli_store import estimated, load_libraries
 
 if TYPE_CHECKING:
+    from qosnets_search.pipeline import Run
+    from qosnets_search.recipe import Recipe
     from qosnets_sim.results import SimulationResult
 
     from .generate import Design
 
 __all__ = [
     "SEARCH_MANIFEST",
+    "demo_recipe",
+    "explain_simulation",
     "make_design",
+    "print_operating_points",
     "print_report",
     "run_report",
-    "run_search",
     "run_sim",
     "search_files",
     "simulate_design",
     "used_multipliers",
 ]
 
+
 SEARCH_MANIFEST: Mapping[str, Any] = {"schema": "qosnets-search/1"}
+EXPLAINED_IMAGES = 32
+"""Size of the batch that simulation is explained for."""
 
 
-def search_files(library: Library, progress: Progress, **recipe: Any) -> dict[str, bytes]:
+def search_files(
+    library: Library, progress: Progress, recipe: "Recipe", run: "Run | None" = None
+) -> dict[str, bytes]:
     """Run the search; returns its files.
 
     Raises
     ------
     ToolError
-        If torch or scikit-learn is not installed.
+        If torch or another package of the search is not installed.
     """
-    try:
-        from qosnets_search.pipeline import Recipe, search
-    except ModuleNotFoundError as error:
-        hint = "install with: pip install torch scikit-learn"
-        raise ToolError(f"{error.name}: not found; the search needs it; {hint}") from None
-    return search(Recipe(**recipe), library, progress=progress)
+    with search_packages():
+        from qosnets_search.pipeline import Run, search
+    return search(recipe, library, run=run or Run(), progress=progress)
 
 
-_EXPLAINED_IMAGES = 32
-"""Size of the batch that simulation is explained for."""
+def demo_recipe(seed: int) -> "Recipe":
+    """Return what the demonstration searches."""
+    with search_packages():
+        from qosnets_search.recipe import DEMONSTRATION, load_recipe
+    return load_recipe(DEMONSTRATION, {"seed": seed})
 
 
-def run_search(
-    out: Path,
-    *,
-    force: bool,
-    seed: int,
-    library: str,
-    n_multipliers: int,
-    scales: str | None,
-    explain: bool,
-) -> None:
-    """Run ``search``."""
-    check_output_folder(out, force=force)
-    recipe: dict[str, Any] = {"seed": seed, "n_multipliers": n_multipliers}
-    if scales is not None:
-        recipe["scales"] = _floats(scales)
-    (candidates,) = estimated([load_library(library)])
-    with report_progress() as progress:
-        files = search_files(candidates, progress, **recipe)
-    publish(out, files, force=force, manifest=SEARCH_MANIFEST)
-    file = OpsFile.load(out / "ops.json")
-    _print_operating_points(file)
-    if explain:
-        _explain_simulation(file.ops, candidates)
+def used_multipliers(ops: Ops, point: OperatingPoint) -> str:
+    """Return the names of the multipliers that an operating point uses."""
+    return ", ".join(dict.fromkeys(ops.multipliers[select].name for select in point.assignment))
 
 
-def _explain_simulation(ops: Ops, library: Library) -> None:
+def print_operating_points(file: OpsFile) -> None:
+    """Print the operating points of a search and what it estimates of them."""
+    estimates = file.ops.estimates or {}
+    rows = [
+        (
+            point.name,
+            used_multipliers(file.ops, point),
+            f"{estimates['float_accuracy']:.2%}",
+            f"{estimates['baseline_accuracy']:.2%}",
+            f"{estimate['accuracy_untuned']:.2%}",
+            f"{estimate['accuracy']:.2%}",
+            f"{estimate['relative_power']:.3f}",
+        )
+        for point, estimate in zip(
+            file.ops.operating_points, estimates["operating_points"], strict=True
+        )
+    ]
+    print_table(
+        ("point", "multipliers", "float", "quantised", "untuned", "tuned", "relative power"), rows
+    )
+    count = estimates["parameters"]
+    typer.echo(
+        f"{count['network']} parameters, and {count['batch_norm']} for the further operating"
+        f" points ({count['overhead']:.2%})"
+    )
+
+
+def explain_simulation(ops: Ops, library: Library) -> None:
     """Print how the layers of the first operating point are simulated, fastest way first."""
     import torch
     from qosnets.lut import oriented
@@ -88,36 +104,9 @@ def _explain_simulation(ops: Ops, library: Library) -> None:
         multiplier, geometry = ops.multipliers[select], layer.geometry
         assert geometry is not None  # the search writes it
         table = oriented(library.lut(multiplier.name), multiplier.activation_port)
-        typer.echo(f"{layer.name}, {multiplier.name}, {_EXPLAINED_IMAGES} images:")
-        for candidate in explain_layer(geometry, torch.from_numpy(table), _EXPLAINED_IMAGES):
+        typer.echo(f"{layer.name}, {multiplier.name}, {EXPLAINED_IMAGES} images:")
+        for candidate in explain_layer(geometry, torch.from_numpy(table), EXPLAINED_IMAGES):
             typer.echo(f"  {candidate}")
-
-
-def _floats(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(item) for item in text.split(","))
-    except ValueError:
-        raise InputError(f"--scales: must be numbers separated by commas, not {text!r}") from None
-
-
-def used_multipliers(ops: Ops, point: OperatingPoint) -> str:
-    """Return the names of the multipliers that an operating point uses."""
-    return ", ".join(dict.fromkeys(ops.multipliers[select].name for select in point.assignment))
-
-
-def _print_operating_points(file: OpsFile) -> None:
-    """Print the operating points of a search and what it estimates of them."""
-    estimates = (file.ops.estimates or {})["operating_points"]
-    rows = [
-        (
-            point.name,
-            used_multipliers(file.ops, point),
-            f"{estimate['accuracy']:.2%}",
-            f"{estimate['relative_power']:.3f}",
-        )
-        for point, estimate in zip(file.ops.operating_points, estimates, strict=True)
-    ]
-    print_table(("operating point", "multipliers", "accuracy", "relative power"), rows)
 
 
 def make_design(

@@ -1,11 +1,11 @@
 """``ops.json``, parameters and vectors out of the results of a search."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
+import torch
 from qosnets.files import sha256
 from qosnets.library import Library
 from qosnets.lut import ActivationPort, Lut, oriented
@@ -13,12 +13,11 @@ from qosnets.ops import DataFile, Layer, Multiplier, OperatingPoint, Ops
 from qosnets.parameters import Parameters, parameters_to_bytes, vectors_to_bytes
 from torch import Tensor
 
-from .datasets.digits import N_TEST, SPLIT_SEED
-from .quantised.code_range import CodeRange
-from .quantised.integer import IntegerLayer, LayerTrace
-from .quantised.network import GRAPH
-from .recipe import Recipe
+from .overhead import parameter_count
+from .preparation import Prepared, Session
+from .quantised.integer import IntegerNetwork, LayerTrace
 from .selection.candidates import Candidate
+from .training import distributed
 
 __all__ = ["Chosen", "PointResult", "SearchResult", "to_files"]
 
@@ -46,10 +45,12 @@ class PointResult:
 
     assignment: list[int]
     """Select code of each layer."""
-    layers: dict[str, IntegerLayer]
+    integer: IntegerNetwork
+    codes: Tensor
+    """Input codes of the images of the traces, uint8 ``[image, channel, height, width]``."""
     traces: dict[str, LayerTrace]
-    """Of the test images."""
     accuracy: float
+    """Of the integer network, on all test images."""
     accuracy_untuned: float
     """With the constants of the network before its adaptation to the multipliers."""
     relative_power: float
@@ -63,47 +64,37 @@ class SearchResult:
     """In the order of select codes."""
     points: list[PointResult]
     """Most accurate first."""
-    code_range: CodeRange
-    codes: Tensor
-    """Input codes of the test images, uint8 ``[image, 1, 8, 8]``."""
-    float_accuracy: float
-    baseline_accuracy: float
-    """Integer network with the exact multiplier in all layers."""
-    sigmas: list[float]
-    """Tolerated noise of each layer."""
-    thresholds: list[float]
-    """Tolerated error of each layer, in accumulator units."""
+    prepared: Prepared
 
 
-def to_files(result: SearchResult, recipe: Recipe, library: Library) -> dict[str, bytes]:
+def to_files(result: SearchResult, session: Session, library: Library) -> dict[str, bytes]:
     """Return the content of the three files by name."""
-    names = [f"o{index + 1}" for index in range(len(result.points))]
-    layers = result.points[0].layers
+    named = {f"o{index}": point for index, point in enumerate(result.points, start=1)}
+    first = result.points[0].integer
     parameters = parameters_to_bytes(
         Parameters(
-            {layer: values.weights for layer, values in layers.items()},
+            {layer: values.weights for layer, values in first.layers.items()},
             {
                 (name, layer): values.requantisation
-                for name, point in zip(names, result.points, strict=True)
-                for layer, values in point.layers.items()
+                for name, point in named.items()
+                for layer, values in point.integer.layers.items()
             },
         ),
-        {layer: values.geometry for layer, values in layers.items()},
+        {layer: values.geometry for layer, values in first.layers.items()},
     )
-    vectors = vectors_to_bytes(_vectors(result, names, recipe.n_vector_images))
+    vectors = vectors_to_bytes(_vectors(named))
     ops = Ops(
         schema="qosnets-ops/1",
         multipliers=[_multiplier(chosen, library) for chosen in result.multipliers],
-        layers=[Layer(name=name, **asdict(layer.geometry)) for name, layer in layers.items()],
+        layers=[Layer(name=name, **vars(layer.geometry)) for name, layer in first.layers.items()],
         operating_points=[
-            OperatingPoint(name=name, assignment=point.assignment)
-            for name, point in zip(names, result.points, strict=True)
+            OperatingPoint(name=name, assignment=point.assignment) for name, point in named.items()
         ],
-        graph=GRAPH,
+        graph=list(first.graph),
         parameters=DataFile(file=PARAMETERS_FILE, sha256=sha256(parameters)),
         vectors=DataFile(file=VECTORS_FILE, sha256=sha256(vectors)),
-        estimates=_estimates(result, names),
-        provenance=_provenance(result, recipe, library),
+        estimates=_estimates(result, named),
+        provenance=_provenance(result, session, library),
     )
     return {OPS_FILE: ops.to_bytes(), PARAMETERS_FILE: parameters, VECTORS_FILE: vectors}
 
@@ -119,29 +110,26 @@ def _multiplier(chosen: Chosen, library: Library) -> Multiplier:
     )
 
 
-def _vectors(result: SearchResult, names: Sequence[str], n_images: int) -> dict[str, Any]:
-    vectors: dict[str, Any] = {"input": result.codes[:n_images].numpy()}
-    for name, point in zip(names, result.points, strict=True):
+def _vectors(points: Mapping[str, PointResult]) -> dict[str, Any]:
+    vectors: dict[str, Any] = {"input": next(iter(points.values())).codes.cpu().numpy()}
+    for name, point in points.items():
         for layer, trace in point.traces.items():
-            for field, values, dtype in (
-                ("acc", trace.acc, np.int32),
-                ("out", trace.out, np.uint8),
-            ):
-                array = np.ascontiguousarray(values[:n_images].numpy().astype(dtype))
-                vectors[f"{name}.{layer}.{field}"] = array
+            vectors[f"{name}.{layer}.acc"] = trace.acc.cpu().contiguous().numpy()
+            vectors[f"{name}.{layer}.out"] = trace.out.cpu().contiguous().numpy()
     return vectors
 
 
-def _estimates(result: SearchResult, names: Sequence[str]) -> dict[str, Any]:
-    layers = result.points[0].layers
+def _estimates(result: SearchResult, points: Mapping[str, PointResult]) -> dict[str, Any]:
+    prepared = result.prepared
     estimates = result.multipliers[0].candidate.entry.estimates
     assert estimates is not None  # candidates have estimates, all of one flow
     return {
         "power": estimates.model_dump(
             include={"engine", "liberty", "liberty_sha256", "distribution"}
         ),
-        "float_accuracy": result.float_accuracy,
-        "baseline_accuracy": result.baseline_accuracy,
+        "float_accuracy": prepared.float_accuracy,
+        "baseline_accuracy": prepared.baseline_accuracy,
+        "parameters": asdict(parameter_count(prepared.network, len(points))),
         "operating_points": [
             {
                 "name": name,
@@ -149,7 +137,7 @@ def _estimates(result: SearchResult, names: Sequence[str]) -> dict[str, Any]:
                 "accuracy_untuned": point.accuracy_untuned,
                 "relative_power": point.relative_power,
             }
-            for name, point in zip(names, result.points, strict=True)
+            for name, point in points.items()
         ],
         "layers": [
             {
@@ -159,17 +147,26 @@ def _estimates(result: SearchResult, names: Sequence[str]) -> dict[str, Any]:
                 "sigma_threshold": threshold,
             }
             for (name, layer), sigma, threshold in zip(
-                layers.items(), result.sigmas, result.thresholds, strict=True
+                prepared.integer.layers.items(),
+                prepared.sigmas,
+                prepared.preferences.thresholds,
+                strict=True,
             )
         ],
     }
 
 
-def _provenance(result: SearchResult, recipe: Recipe, library: Library) -> dict[str, Any]:
+def _provenance(result: SearchResult, session: Session, library: Library) -> dict[str, Any]:
     return {
-        "recipe": asdict(recipe),
+        "recipe": session.recipe.model_dump(mode="json"),
         "library": library.name,
-        "versions": {name: version(name) for name in ("torch", "numpy", "scikit-learn")},
-        "data": {"name": "scikit-learn digits", "n_test": N_TEST, "split_seed": SPLIT_SEED},
-        "code_range": asdict(result.code_range),
+        "versions": {
+            name: version(name)
+            for name in ("qosnets-hw", "torch", "numpy", "scipy", "scikit-learn")
+        },
+        "data": dict(session.dataset.provenance),
+        "device": session.device.type,
+        "threads": torch.get_num_threads(),
+        "processes": distributed.world_size(),
+        "code_range": asdict(result.prepared.code_range),
     }

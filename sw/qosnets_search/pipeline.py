@@ -1,45 +1,56 @@
 """The search as a whole: from a library to ``ops.json`` with parameters and vectors."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 from qosnets.library import Library
-from qosnets.lut import Lut, exact_lut
-from torch import Tensor
 
-from .datasets.digits import DigitsSplit, load_split
+from .adaptation import Adaptation, adapt
+from .checkpoints import Checkpoints
+from .datasets.catalogue import load_dataset
+from .datasets.dataset import ImageDataset
 from .document import Chosen, PointResult, SearchResult, to_files
-from .quantised.code_range import CodeRange
-from .quantised.export import check_accumulators, integer_layers
-from .quantised.integer import IntegerLayer, LayerTrace, accuracy, infer
-from .quantised.network import GRAPH, DigitsNetwork
+from .evaluation import accuracy
+from .models.catalogue import load_model
+from .preparation import Prepared, Report, Session, prepare
+from .quantised.integer import traces
 from .recipe import Recipe
 from .selection.candidates import Candidate, load_candidates
-from .selection.error_model import LayerStatistics, layer_statistics
-from .selection.kmeans import select
-from .selection.preferences import preferences
-from .training.agn import search_noise
-from .training.loop import Batches
-from .training.pretraining import observe_ranges, train_float, train_quantised
-from .training.tuning import tune
+from .selection.problem import relative_power
+from .selection.selectors import select
+from .training import distributed
 
-__all__ = ["Recipe", "search"]
+__all__ = ["Run", "open_run", "search"]
 
-N_STATISTICS_IMAGES = 128
-"""Training images that the error model sees."""
+
+@dataclass(frozen=True)
+class Run:
+    """Where a search takes its data from and keeps its state."""
+
+    data_folder: Path | None = None
+    """Folder of the data set's files; None: where the data set looks by itself."""
+    checkpoints: Path | None = None
+    """Folder for the results of stages; None: keep none."""
+    resume: bool = False
+    """Whether to continue the run in ``checkpoints``."""
+    device: str | None = None
+    """Device of PyTorch; None: a GPU where there is one."""
 
 
 def search(
-    recipe: Recipe, library: Library, *, progress: Callable[[str, int, int], None]
+    recipe: Recipe, library: Library, *, run: Run = Run(), progress: Report
 ) -> dict[str, bytes]:
-    """Train the network, choose multipliers for every operating point, adapt and export.
+    """Train a network, choose multipliers for every operating point, adapt and export.
 
     The stages, in order: float training, quantisation-aware training, search for the noise that
-    each layer tolerates, error model of every multiplier, clustering, and for each operating
-    point the tuning of BatchNorm and the integer export. Same recipe, same bytes.
+    each layer tolerates, error model of every multiplier, selection, and for each operating
+    point the tuning of BatchNorm and the integer export. Same recipe, same bytes, on the same
+    device with the same number of threads.
 
     From quantisation on, activations and weights have only codes that all candidates read in full
     (:meth:`.CodeRange.narrowest`): one circuit with 7-bit operands makes the network a 7-bit one.
@@ -50,6 +61,8 @@ def search(
         What to do.
     library
         Its entries with a netlist are the candidates.
+    run
+        Where data come from and state is kept.
     progress
         Called at least once a second or so with a stage, the steps done and their total.
 
@@ -61,153 +74,108 @@ def search(
     Raises
     ------
     InputError
-        If the library has no netlist, or one without estimates.
+        If the library has no netlist, or one without estimates; if the network cannot be mapped;
+        if data are missing or damaged; if the checkpoints are those of another run.
     CheckError
         If an exported constant or accumulator does not fit its format.
     """
-    offered = load_candidates(library)
-    with _deterministic():
-        result = _search(recipe, offered, progress)
-    return to_files(result, recipe, library)
+    with open_run(recipe, library, run=run, progress=progress) as session:
+        module = load_model(
+            recipe.model,
+            input_shape=session.dataset.input_shape,
+            n_classes=session.dataset.n_classes,
+        )
+        prepared = prepare(session, module)
+        result = _operating_points(session, prepared)
+        files = to_files(result, session, library)
+        session.checkpoints.remove()
+    return files
 
 
 @contextlib.contextmanager
-def _deterministic() -> Iterator[None]:
-    """Make torch reproducible: one thread, deterministic algorithms; restore both afterwards."""
+def open_run(recipe: Recipe, library: Library, *, run: Run, progress: Report) -> Iterator[Session]:
+    """Provide what all stages share, with torch made reproducible; parameters as for a search."""
+    offered = load_candidates(library)
+    device = torch.device(run.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    distributed.start(device)
+    dataset = load_dataset(recipe.data, folder=run.data_folder, seed=0)
+    identity = _identity(recipe, offered, dataset, device)
+    checkpoints = Checkpoints(run.checkpoints, identity, resume=run.resume)
+    with _reproducible(recipe):
+        yield Session(recipe, dataset, offered, device, checkpoints, progress)
+    distributed.stop()
+
+
+def _identity(
+    recipe: Recipe, offered: list[Candidate], dataset: ImageDataset, device: torch.device
+) -> dict[str, Any]:
+    """Return everything that the results of a run depend on."""
+    return {
+        "recipe": recipe.model_dump(mode="json"),
+        "candidates": {
+            candidate.entry.name: [candidate.entry.netlist_sha256, candidate.relative_power]
+            for candidate in offered
+        },
+        "data": dict(dataset.provenance),
+        "device": device.type,
+        "n_processes": distributed.world_size(),
+        "torch": version("torch"),
+    }
+
+
+@contextlib.contextmanager
+def _reproducible(recipe: Recipe) -> Iterator[None]:
+    """Make torch reproducible: threads, seed, deterministic algorithms; restore them afterwards."""
     n_threads = torch.get_num_threads()
     deterministic = torch.are_deterministic_algorithms_enabled()
-    torch.set_num_threads(1)
+    if recipe.n_threads:
+        torch.set_num_threads(recipe.n_threads)
     torch.use_deterministic_algorithms(True)
     try:
-        yield
+        with torch.random.fork_rng():
+            torch.manual_seed(recipe.seed)
+            yield
     finally:
         torch.set_num_threads(n_threads)
         torch.use_deterministic_algorithms(deterministic)
 
 
-def _search(
-    recipe: Recipe, offered: list[Candidate], progress: Callable[[str, int, int], None]
-) -> SearchResult:
-    generator = torch.Generator().manual_seed(recipe.seed)
-    code_range = CodeRange.narrowest(candidate.entry.operand_width for candidate in offered)
-    split = load_split()
-    batches = Batches(split.train_images, split.train_labels, recipe.batch_size, generator)
-    network, float_accuracy = _train(recipe, code_range, split, batches, progress)
-    sigmas = search_noise(
-        network,
-        batches,
-        sigma_init=recipe.sigma_init,
-        sigma_max=recipe.sigma_max,
-        noise_weight=recipe.noise_weight,
-        n_epochs=recipe.noise_epochs,
-        lr=recipe.noise_lr,
-        generator=generator,
-        progress=partial(progress, "sensitivity search"),
-    )
-    layers = integer_layers(network)
-    statistics = _statistics(network, layers, split.train_images, generator)
-    luts = [candidate.lut for candidate in offered]
-    ports = [code_range.activation_ports(candidate.entry.operand_width) for candidate in offered]
-    found = preferences(luts, ports, statistics, sigmas)
-    power = np.array([candidate.relative_power for candidate in offered])
-    members = select(found.relative_errors, power, recipe.scales, recipe.n_multipliers, recipe.seed)
-    used = sorted(set(members.ravel().tolist()), key=lambda index: (-power[index], index))
-    multipliers = [Chosen(offered[index], found.ports[index]) for index in used]
-    codes = network.input_quantiser.affine.to_int(split.test_images)
-    baseline, _ = _evaluate(layers, dict.fromkeys(layers, exact_lut()), codes, split.test_labels)
+def _operating_points(session: Session, prepared: Prepared) -> SearchResult:
+    """Select multipliers and adapt the network to those of each operating point."""
+    selection = select(prepared.problem, session.recipe.selector)
+    powers = prepared.problem.relative_power
+    used = sorted(set(selection.members.ravel().tolist()), key=lambda m: (-powers[m], m))
+    chosen = [Chosen(session.offered[m], prepared.preferences.ports[m]) for m in used]
+    shares = relative_power(prepared.problem, selection.members)
     points = []
-    for number, row in enumerate(members.tolist(), start=1):
-        assignment = [used.index(index) for index in row]
-        chosen = [multipliers[select_code] for select_code in assignment]
-        tables = {name: item.table for name, item in zip(layers, chosen, strict=True)}
-        point = f"operating point {number}"
-        untuned, _ = _evaluate(layers, tables, codes, split.test_labels)
-        progress(f"evaluation of {point}", 1, 2)
-        tuned = tune(
-            network,
-            tables,
-            batches,
-            n_epochs=recipe.tuning_epochs,
-            lr=recipe.tuning_lr,
-            progress=partial(progress, f"tuning of {point}"),
-        )
-        tuned_layers = integer_layers(tuned)
-        check_accumulators(tuned_layers, tables, max_activation=code_range.max_activation)
-        share, traces = _evaluate(tuned_layers, tables, codes, split.test_labels)
-        progress(f"evaluation of {point}", 2, 2)
-        points.append(
-            PointResult(assignment, tuned_layers, traces, share, untuned, _power(chosen, layers))
-        )
-    return SearchResult(
-        multipliers=multipliers,
-        points=points,
-        code_range=code_range,
-        codes=codes,
-        float_accuracy=float_accuracy,
-        baseline_accuracy=baseline,
-        sigmas=sigmas,
-        thresholds=found.thresholds,
-    )
+    for number, (row, share) in enumerate(
+        zip(selection.members.tolist(), shares.tolist(), strict=True), start=1
+    ):
+        assignment = [used.index(member) for member in row]
+        points.append(_point(session, prepared, chosen, assignment, share, number))
+    return SearchResult(multipliers=chosen, points=points, prepared=prepared)
 
 
-def _train(
-    recipe: Recipe,
-    code_range: CodeRange,
-    split: DigitsSplit,
-    batches: Batches,
-    progress: Callable[[str, int, int], None],
-) -> tuple[DigitsNetwork, float]:
-    """Return the quantised network, and its accuracy on the test images before quantisation."""
-    network = DigitsNetwork(batches.generator, code_range)
-    train_float(
-        network,
-        batches,
-        n_epochs=recipe.float_epochs,
-        lr=recipe.float_lr,
-        progress=partial(progress, "float training"),
-    )
-    with torch.no_grad():
-        float_accuracy = accuracy(network(split.test_images), split.test_labels)
-    observe_ranges(
-        network,
-        batches,
-        n_epochs=recipe.observer_epochs,
-        lr=recipe.quantised_lr,
-        progress=partial(progress, "range observation"),
-    )
-    train_quantised(
-        network,
-        batches,
-        n_epochs=recipe.quantised_epochs,
-        lr=recipe.quantised_lr,
-        progress=partial(progress, "quantisation-aware training"),
-    )
-    return network, float_accuracy
-
-
-def _statistics(
-    network: DigitsNetwork,
-    layers: Mapping[str, IntegerLayer],
-    images: Tensor,
-    generator: torch.Generator,
-) -> list[LayerStatistics]:
-    """Return the statistics of each layer on training images drawn by ``generator``."""
-    sample = images[torch.randperm(len(images), generator=generator)[:N_STATISTICS_IMAGES]]
-    codes = network.input_quantiser.affine.to_int(sample)
-    traces = infer(GRAPH, layers, dict.fromkeys(layers, exact_lut()), codes)
-    return [layer_statistics(layer, traces[name], generator) for name, layer in layers.items()]
-
-
-def _evaluate(
-    layers: Mapping[str, IntegerLayer], tables: Mapping[str, Lut], codes: Tensor, labels: Tensor
-) -> tuple[float, dict[str, LayerTrace]]:
-    """Return the accuracy of the integer network, and the traces that it was read from."""
-    traces = infer(GRAPH, layers, tables, codes)
-    return accuracy(next(reversed(traces.values())).out, labels), traces
-
-
-def _power(chosen: Sequence[Chosen], layers: Mapping[str, IntegerLayer]) -> float:
-    """Return the relative power of the multipliers, weighted by each layer's multiplications."""
-    weights = [layer.geometry.multiplications for layer in layers.values()]
-    powers = [item.candidate.relative_power for item in chosen]
-    return float(np.average(powers, weights=weights))
+def _point(
+    session: Session,
+    prepared: Prepared,
+    chosen: Sequence[Chosen],
+    assignment: list[int],
+    power: float,
+    number: int,
+) -> PointResult:
+    """Adapt the network to an operating point, and evaluate it."""
+    name, dataset = f"operating point {number}", session.dataset
+    tables = {
+        layer: chosen[select_code].table
+        for layer, select_code in zip(prepared.integer.layers, assignment, strict=True)
+    }
+    codes = prepared.test_codes
+    untuned = accuracy(prepared.integer, tables, codes, dataset.test_labels)
+    session.progress(f"evaluation of {name}", 1, 2)
+    integer = adapt(session, prepared, tables, Adaptation.TUNING, name=f"tuning of {name}")
+    tuned = accuracy(integer, tables, codes, dataset.test_labels)
+    shown = codes[: session.recipe.n_vector_images]
+    found = traces(integer, tables, shown)
+    session.progress(f"evaluation of {name}", 2, 2)
+    return PointResult(assignment, integer, shown, found, tuned, untuned, power)

@@ -15,16 +15,18 @@ from qosnets.netlist import netlist_lut
 from qosnets.ops import OpsFile
 from qosnets.parameters import Parameters, load_parameters, load_vectors
 from qosnets_library.netlist import canonical_netlist
-from qosnets_search.pipeline import Recipe, search
+from qosnets_search.pipeline import search
+from qosnets_search.recipe import load_recipe
 
-TINY = Recipe(
-    scales=(0.2, 1.0),
-    n_multipliers=3,
-    n_vector_images=500,
-    float_epochs=2,
-    quantised_epochs=1,
-    noise_epochs=1,
-    tuning_epochs=1,
+TINY = load_recipe(
+    "digits",
+    {"scales": [0.2, 1.0], "n_multipliers": 3, "n_vector_images": 500},
+    [
+        "float_training.epochs=2",
+        "quantised_training.epochs=1",
+        "noise_search.epochs=1",
+        "tuning.epochs=1",
+    ],
 )
 
 ESTIMATES = {

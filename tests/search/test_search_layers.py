@@ -20,7 +20,6 @@ from qosnets_search.quantised.approximate import (
 from qosnets_search.quantised.layers import MultiplyingLayer
 from qosnets_search.quantised.noise import GaussianNoise
 from qosnets_search.quantised.quantise import ActivationQuantiser, Affine
-from qosnets_search.selection.fields import receptive_fields
 from qosnets_search.training.agn import noise_reward
 
 Codes: TypeAlias = npt.NDArray[np.uint8]
@@ -79,12 +78,6 @@ def shaped(w: Codes, geometry: Geometry) -> torch.Tensor:
     return codes.reshape(
         geometry.out_channels, geometry.in_channels // geometry.groups, *geometry.kernel
     )
-
-
-def test_fields_are_those_of_the_golden_model() -> None:
-    x, _ = codes_for(CONV)
-    fields = receptive_fields(torch.from_numpy(x), CONV)
-    assert np.array_equal(fields, golden.im2col(x, CONV)[0])
 
 
 @pytest.mark.parametrize("name", GEOMETRIES)
@@ -170,21 +163,15 @@ def quantised_layer(kind: LayerKind) -> tuple[MultiplyingLayer, torch.Tensor]:
     quantiser = ActivationQuantiser(255)
     quantiser.observing = quantiser.quantising = True
     if kind is LayerKind.CONV:
-        layer = MultiplyingLayer(
-            quantiser,
-            3,
-            5,
-            kernel=3,
-            stride=2,
-            padding=1,
-            input_size=6,
-            max_weight=255,
-            generator=generator,
-        )
+        square = {"in_channels": 3, "out_channels": 5, "kernel": (3, 3), "stride": (2, 2)}
+        geometry = replace(CONV, **square, padding=(1,) * 4, input_size=(6, 6))
+        weight = torch.randn(5, 3, 3, 3, generator=generator)
         x = torch.randn(4, 3, 6, 6, generator=generator)
     else:
-        layer = MultiplyingLayer(quantiser, 20, 5, max_weight=255, generator=generator)
+        geometry = replace(LINEAR, in_channels=20, out_channels=5)
+        weight = torch.randn(5, 20, generator=generator)
         x = torch.randn(4, 20, generator=generator)
+    layer = MultiplyingLayer(quantiser, weight, geometry, max_weight=255)
     layer.quantising = True
     return layer, quantiser(x)
 

@@ -1,18 +1,22 @@
-"""A multiplying layer through a table: exact integers forwards, the exact product backwards.
+"""A multiplying layer through a table: exact integers forwards, an estimated gradient backwards.
 
 What a layer keeps for its backward pass is what it multiplied: codes, one byte each. Neither the
 unfolded fields of a convolution nor a second, exact result are ever made.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from qosnets.geometry import Geometry, LayerKind
 from torch import Tensor
+from torch.nn.grad import conv2d_input, conv2d_weight
 
 from ..kernels import Candidate, ConvShape, MatmulShape, explain, lut_conv2d, lut_matmul
+from .gradients import GradientFactors, OperandFactors, straight_through
 from .quantise import Affine
 
 __all__ = ["ApproximateProduct", "accumulate", "explain_layer", "window_sums"]
@@ -76,9 +80,8 @@ def window_sums(x: Tensor, geometry: Geometry) -> Tensor:
         return x.sum(1, keepdim=True, dtype=torch.int32)
     grouped = x.reshape(len(x), geometry.groups, -1, *x.shape[2:])
     sums = grouped.sum(2, dtype=torch.int32).to(torch.float32)
-    top, left, bottom, right = geometry.padding
     padding_sum = float(grouped.shape[2] * geometry.input_zero_point)
-    padded = F.pad(sums, (left, right, top, bottom), value=padding_sum)
+    padded = F.pad(sums, _sides(geometry), value=padding_sum)
     # Sums of at most 2²⁴/255 = 65 793 codes: float32 is exact, and K is far below that.
     ones = torch.ones(geometry.groups, 1, *geometry.kernel, device=x.device)
     windows = F.conv2d(
@@ -91,8 +94,9 @@ def window_sums(x: Tensor, geometry: Geometry) -> Tensor:
 class ApproximateProduct:
     """The product of a layer through a table, differentiable.
 
-    The result is the real value of ``ΣM(x, w) − z_x·Σw − z_w·Σx + K·z_x·z_w``, float32. Gradients
-    are those of the exact product of the same codes: the straight-through estimator.
+    The result is the real value of ``ΣM(x, w) − z_x·Σw − z_w·Σx + K·z_x·z_w``, float32. With real
+    operands s_x·(x − z_x) and s_w·(w − z_w), its gradients per product are s_w·(∂M/∂x − z_w) and
+    s_x·(∂M/∂w − z_x).
     """
 
     geometry: Geometry
@@ -101,6 +105,8 @@ class ApproximateProduct:
     activation: Affine
     """Quantisation of the input; its zero point is the geometry's."""
     weight: Affine
+    factors: GradientFactors | None = None
+    """What stands for ∂M; None: the gradients of the exact product."""
 
     def __call__(self, x: Tensor, weight: Tensor) -> Tensor:
         """Return the product of real values, which are quantised to codes."""
@@ -135,36 +141,99 @@ class _Product(torch.autograd.Function):
         product: ApproximateProduct = ctx.product
         codes, weights = ctx.saved_tensors
         wants_x, wants_weight, _ = ctx.needs_input_grad
-        x, weight = product.activation.to_real(codes), product.weight.to_real(weights)
-        if product.geometry.kind is LayerKind.LINEAR:
-            grad_x = gradients[0] @ weight if wants_x else None
-            grad_weight = gradients[0].T @ x if wants_weight else None
-        else:
-            grad_x, grad_weight = _convolution_gradients(
-                gradients[0], x, weight, product.geometry, (wants_x, wants_weight)
+        geometry, gradient = product.geometry, gradients[0]
+        factors = (product.factors or straight_through()).to(codes.device)
+        grad_x = grad_weight = None
+        if wants_x:
+            grad_x = _gradient(
+                factors.activation,
+                codes,
+                weights,
+                product.weight,
+                partial(_input_gradient, gradient, size=codes.shape, geometry=geometry),
+            )
+        if wants_weight:
+            # Padding is multiplied by weights, too.
+            padded = F.pad(codes, _sides(geometry), value=geometry.input_zero_point)
+            grad_weight = _gradient(
+                factors.weight,
+                weights,
+                padded,
+                product.activation,
+                partial(_weight_gradient, gradient, size=weights.shape, geometry=geometry),
             )
         return grad_x, grad_weight, None
 
 
-def _convolution_gradients(
-    gradient: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, wanted: tuple[bool, bool]
-) -> tuple[Tensor | None, Tensor | None]:
-    """Return the gradients of the exact convolution for input and weight, as far as wanted."""
-    top, left, bottom, right = geometry.padding
-    grad_x, grad_weight, _ = torch.ops.aten.convolution_backward(
-        gradient,
-        F.pad(x, (left, right, top, bottom)),
+def _gradient(
+    factors: OperandFactors,
+    own: Tensor,
+    other: Tensor,
+    other_affine: Affine,
+    exact_gradient: Callable[[Tensor], Tensor],
+) -> Tensor:
+    """Return the gradient for a real operand.
+
+    Parameters
+    ----------
+    factors
+        Of ∂M/∂(the operand).
+    own, other
+        Codes of the operand and of the one that it is multiplied by.
+    other_affine
+        Quantisation of the latter.
+    exact_gradient
+        What the gradient would be if products were exact, of values in place of ``other``.
+    """
+    base = (factors.base - other_affine.zero_point) * other_affine.scale
+    total = exact_gradient(_replaced(other, base))
+    for own_values, other_values in zip(factors.own, factors.other, strict=True):
+        term = exact_gradient(_replaced(other, other_values * other_affine.scale))
+        total = total.addcmul_(_replaced(own, own_values), term)
+    return total
+
+
+def _replaced(codes: Tensor, values: Tensor) -> Tensor:
+    """Return the value of each code, of 256 ``values``."""
+    return values.index_select(0, codes.flatten().int()).view(codes.shape)
+
+
+def _input_gradient(
+    gradient: Tensor, weight: Tensor, *, size: torch.Size, geometry: Geometry
+) -> Tensor:
+    if geometry.kind is LayerKind.LINEAR:
+        return gradient @ weight
+    left, right, top, bottom = _sides(geometry)
+    images, channels, height, width = size
+    padded_size = [images, channels, top + height + bottom, left + width + right]
+    padded: Tensor = conv2d_input(  # type: ignore[no-untyped-call]
+        padded_size,
         weight,
-        None,
-        geometry.stride,
-        (0, 0),
-        geometry.dilation,
-        False,
-        (0, 0),
-        geometry.groups,
-        (*wanted, False),
+        gradient,
+        stride=geometry.stride,
+        dilation=geometry.dilation,
+        groups=geometry.groups,
     )
-    if grad_x is not None:
-        height, width = x.shape[2:]
-        grad_x = grad_x[:, :, top : top + height, left : left + width]
-    return grad_x, grad_weight
+    return padded[:, :, top : top + height, left : left + width]
+
+
+def _weight_gradient(
+    gradient: Tensor, padded: Tensor, *, size: torch.Size, geometry: Geometry
+) -> Tensor:
+    if geometry.kind is LayerKind.LINEAR:
+        return gradient.T @ padded
+    result: Tensor = conv2d_weight(  # type: ignore[no-untyped-call]
+        padded,
+        size,
+        gradient,
+        stride=geometry.stride,
+        dilation=geometry.dilation,
+        groups=geometry.groups,
+    )
+    return result
+
+
+def _sides(geometry: Geometry) -> tuple[int, int, int, int]:
+    """Return the padding in torch's order: left, right, top, bottom."""
+    top, left, bottom, right = geometry.padding
+    return left, right, top, bottom

@@ -7,7 +7,7 @@ value gain·s_x·s_w·A + shift (gain and shift hold BatchNorm or the bias), who
                                                             b = shift/(gain·s_x·s_w)
 
 ``bias`` is round(b) − z_x·Σw + K·z_x·z_w, ``mult·2^−shift`` is m to 15 bits, ``offset`` is z_y.
-ReLU needs no operation: its output range starts at 0, so z_y = 0, and the clamp does it.
+Activations need no operation: the clamp does them.
 """
 
 from collections.abc import Mapping
@@ -19,11 +19,12 @@ from qosnets.errors import CheckError
 from qosnets.lut import Lut
 from qosnets.parameters import LayerWeights, Requantisation
 
-from .integer import IntegerLayer
+from .integer import IntegerLayer, IntegerNetwork
+from .integer_graph import clamp_of, integer_graph
 from .layers import Block
-from .network import DigitsNetwork
+from .network import QuantisedNetwork
 
-__all__ = ["check_accumulators", "integer_layers", "requantisation"]
+__all__ = ["check_accumulators", "integer_network", "requantisation"]
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int64]
@@ -33,24 +34,26 @@ MULT_BITS = 15
 MAX_SHIFT = 47
 
 
-def integer_layers(network: DigitsNetwork) -> dict[str, IntegerLayer]:
-    """Return the layers of a quantised network as they are now, by name, in order.
+def integer_network(network: QuantisedNetwork) -> IntegerNetwork:
+    """Return the integer network of a quantised network as it is now.
 
     Raises
     ------
     CheckError
         If a constant does not fit its format.
     """
-    return {name: _integer_layer(name, block) for name, block in network.named_blocks.items()}
+    layers = {name: _integer_layer(name, block) for name, block in network.named_blocks.items()}
+    return IntegerNetwork(integer_graph(network), layers)
 
 
 def _integer_layer(name: str, block: Block) -> IntegerLayer:
     layer, output = block.layer, block.output_quantiser.affine
     activation, weight = layer.input_quantiser.affine, layer.weight_affine
     z_x, z_w, z_y = (int(part.zero_point) for part in (activation, weight, output))
-    geometry = replace(layer.geometry, output_zero_point=z_y, clamp=(0, output.max_code))
-    codes = layer.weight_codes.numpy()
-    gain, shift = (part.numpy() for part in block.channel_affine())
+    clamp = clamp_of(block.activation, output)
+    geometry = replace(layer.geometry, output_zero_point=z_y, clamp=clamp)
+    codes = layer.weight_codes.cpu().numpy()
+    gain, shift = (part.cpu().numpy() for part in block.channel_affine())
     product_scale = float(activation.scale) * float(weight.scale)
     folded = -z_x * codes.sum(axis=1, dtype=np.int64) + geometry.reduction * z_x * z_w
     try:
@@ -128,18 +131,17 @@ def check_accumulators(
     activations = np.arange(max_activation + 1, dtype=np.int64)[:, None]
     for name, layer in layers.items():
         table = tables[name][: max_activation + 1].astype(np.int64)
-        for channel, (codes, z_w, bias) in enumerate(
-            zip(
-                layer.weights.codes,
-                layer.weights.zero_points.tolist(),
-                layer.requantisation.bias.tolist(),
-                strict=True,
+        codes, bias = layer.weights.codes, layer.requantisation.bias.astype(np.int64)
+        lows, highs = np.empty(len(codes), np.int64), np.empty(len(codes), np.int64)
+        for z_w in np.unique(layer.weights.zero_points):
+            terms = table - int(z_w) * activations
+            mine = layer.weights.zero_points == z_w
+            lows[mine] = bias[mine] + terms.min(axis=0)[codes[mine]].sum(axis=1)
+            highs[mine] = bias[mine] + terms.max(axis=0)[codes[mine]].sum(axis=1)
+        outside = np.flatnonzero((lows < INT32.min) | (highs > INT32.max))
+        if outside.size:
+            channel = int(outside[0])
+            raise CheckError(
+                f"layer {name}: channel {channel}: accumulator must fit int32,"
+                f" not {lows[channel]}..{highs[channel]}"
             )
-        ):
-            terms = table[:, codes] - z_w * activations
-            low, high = bias + int(terms.min(axis=0).sum()), bias + int(terms.max(axis=0).sum())
-            if low < INT32.min or high > INT32.max:
-                raise CheckError(
-                    f"layer {name}: channel {channel}: accumulator must fit int32,"
-                    f" not {low}..{high}"
-                )

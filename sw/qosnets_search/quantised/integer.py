@@ -5,26 +5,45 @@ Written apart from :mod:`qosnets.golden`, with which it must agree in every bit:
     acc[o] = Σ_k M[x_k, w_ok] − z_w[o]·Σ_k x_k + bias[o]
     y[o]   = clamp(offset[o] + ((acc[o]·mult[o] + 2^(shift[o]−1)) >> shift[o]), lo, hi)
 
-Codes and accumulators are int64 tensors; the export proves that ``acc`` fits int32.
+Codes are uint8, accumulators int32 tensors; the export proves that ``acc`` fits.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from qosnets.geometry import Geometry, LayerKind
-from qosnets.graph import INPUT, FlattenNode, LayerNode, MaxPoolNode, Node
-from qosnets.lut import Lut
+from qosnets.graph import (
+    INPUT,
+    AddNode,
+    AvgPoolNode,
+    ConcatNode,
+    FlattenNode,
+    LayerNode,
+    MaxPoolNode,
+    Node,
+)
 from qosnets.parameters import LayerWeights, Requantisation
 from torch import Tensor
 
-from .approximate import accumulate, window_sums
+from ..kernels.requantise import requantise
+from .approximate import window_sums
+from .mapped import LayerArithmetic, accumulate
 
-__all__ = ["IntegerLayer", "LayerTrace", "accuracy", "infer", "run_layer"]
+__all__ = [
+    "IntegerLayer",
+    "IntegerNetwork",
+    "LayerTrace",
+    "logits",
+    "requantise_plain",
+    "run_layer",
+    "traces",
+]
+
+Int = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -37,94 +56,164 @@ class IntegerLayer:
 
 
 @dataclass(frozen=True)
+class IntegerNetwork:
+    """A network at one operating point."""
+
+    graph: Sequence[Node]
+    layers: Mapping[str, IntegerLayer]
+    """By name, in the order of execution."""
+
+
+@dataclass(frozen=True)
 class LayerTrace:
     """What enters and leaves a layer, ``[image, channel(, height, width)]``."""
 
     x: Tensor
+    """Codes, uint8."""
     acc: Tensor
+    """int32."""
     out: Tensor
+    """Codes, uint8."""
 
 
-def infer(
-    graph: Sequence[Node],
-    layers: Mapping[str, IntegerLayer],
-    tables: Mapping[str, Lut],
-    codes: Tensor,
+def traces(
+    network: IntegerNetwork, arithmetic: Mapping[str, LayerArithmetic], codes: Tensor
 ) -> dict[str, LayerTrace]:
-    """Run the network.
+    """Run the network and keep what enters and leaves each layer.
 
     Parameters
     ----------
-    graph
-        Layers, maxima over windows, and flattening.
-    layers
-        By name.
-    tables
-        ``M[x, w]`` of the multiplier that each layer uses.
+    network
+        The network.
+    arithmetic
+        What each layer multiplies with: a table ``M[x, w]``, or one for each weight.
     codes
-        Input codes, ``[image, channel, height, width]``.
-
-    Returns
-    -------
-    dict
-        Trace of each layer, in the order of the graph.
+        Input codes, uint8 ``[image, channel, height, width]``.
     """
-    tensors, traces = {INPUT: codes.to(torch.int64)}, {}
-    for node in graph:
-        x = tensors[node.inputs[0]]
-        match node:
-            case LayerNode():
-                traces[node.layer] = run_layer(layers[node.layer], tables[node.layer], x)
-                tensors[node.output] = traces[node.layer].out
-            case MaxPoolNode():
-                tensors[node.output] = _max_pool(x, node)
-            case FlattenNode():
-                tensors[node.output] = x.flatten(1)
-            case _:
-                raise TypeError(f"node must be a layer, max_pool or flatten, not {node.op}")
-    return traces
+    found = {}
+    for node, _, trace in _run(network, arithmetic, codes):
+        if isinstance(node, LayerNode):
+            assert trace is not None
+            found[node.layer] = trace
+    return found
 
 
-def run_layer(layer: IntegerLayer, table: Lut, x: Tensor) -> LayerTrace:
-    """Run a multiplying layer on codes ``x``."""
+def logits(
+    network: IntegerNetwork, arithmetic: Mapping[str, LayerArithmetic], codes: Tensor
+) -> Tensor:
+    """Return the codes of the logits, uint8 ``[image, class]``; arguments as for :func:`traces`."""
+    *_, (_, result, _) = _run(network, arithmetic, codes)
+    return result
+
+
+def _run(
+    network: IntegerNetwork, arithmetic: Mapping[str, LayerArithmetic], codes: Tensor
+) -> Iterator[tuple[Node, Tensor, LayerTrace | None]]:
+    """Yield each node, its result, and the trace of a layer; tensors go once they are read."""
+    last_reads = {name: number for number, node in enumerate(network.graph) for name in node.inputs}
+    tensors = {INPUT: codes.to(torch.uint8)}
+    for number, node in enumerate(network.graph):
+        inputs = [tensors[name] for name in node.inputs]
+        trace = None
+        if isinstance(node, LayerNode):
+            trace = run_layer(network.layers[node.layer], arithmetic[node.layer], inputs[0])
+            result = trace.out
+        else:
+            result = _run_node(node, inputs)
+        tensors[node.output] = result
+        for name in set(node.inputs):
+            if last_reads[name] == number:
+                del tensors[name]
+        yield node, result, trace
+
+
+def run_layer(layer: IntegerLayer, arithmetic: LayerArithmetic, x: Tensor) -> LayerTrace:
+    """Run a multiplying layer on codes ``x``, uint8, with a table ``M[x, w]`` or several."""
     weights, values, geometry = layer.weights, layer.requantisation, layer.geometry
-    codes = torch.from_numpy(weights.codes)
+    codes = torch.from_numpy(weights.codes).to(x.device)
     if geometry.kind is LayerKind.CONV:
         group_channels = geometry.in_channels // geometry.groups
         codes = codes.reshape(geometry.out_channels, group_channels, *geometry.kernel)
-    inputs = x.to(torch.uint8)
-    sums = accumulate(inputs, codes, torch.from_numpy(np.ascontiguousarray(table)), geometry)
-    side_sums = window_sums(inputs, geometry).to(torch.int64)
-    if geometry.kind is LayerKind.CONV:
-        side_sums = side_sums.repeat_interleave(geometry.out_channels // geometry.groups, 1)
-    zero_points, bias, mult, shift, offset = (
-        _per_channel(item, geometry)
-        for item in (weights.zero_points, values.bias, values.mult, values.shift, values.offset)
-    )
-    acc = sums - side_sums * zero_points + bias
-    half = torch.ones_like(shift) << (shift - 1)
-    out = (((acc * mult + half) >> shift) + offset).clamp(*geometry.clamp)
+    sums = accumulate(x, codes, arithmetic, geometry)
+    side_sums = window_sums(x, geometry)
+    fields = (weights.zero_points, values.bias, values.mult, values.shift, values.offset)
+    constants = np.stack([field.astype(np.int64) for field in fields])
+    requantise = _requantise_compiled if x.device.type == "cpu" else requantise_plain
+    acc, out = requantise(sums, side_sums, constants, geometry.clamp)
     return LayerTrace(x, acc, out)
 
 
-def _per_channel(values: npt.NDArray[Any], geometry: Geometry) -> Tensor:
-    """Return values of the output channels, int64, shaped to meet the layer's output."""
-    tensor = torch.from_numpy(values.astype(np.int64))
-    return tensor if geometry.kind is LayerKind.LINEAR else tensor[:, None, None]
+def _requantise_compiled(
+    sums: Tensor, side_sums: Tensor, constants: Int, clamp: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """Do :func:`requantise_plain` on the CPU, in one pass; ``sums`` become the accumulators."""
+    images, channels = sums.shape[:2]
+    # Tensors and arrays share their memory.
+    flat = sums.view(images, channels, -1).numpy()
+    side = side_sums.reshape(images, side_sums.shape[1], -1).numpy()
+    out = torch.from_numpy(requantise(flat, side, constants, clamp))
+    return sums, out.view(sums.shape)
 
 
-def accuracy(logits: Tensor, labels: Tensor) -> float:
-    """Return the share of images, 0..1, whose largest logit is the label's; ties go to the lowest.
+def requantise_plain(
+    sums: Tensor, side_sums: Tensor, constants: Int, clamp: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """Return accumulators, int32, and output codes, uint8, on any device.
 
-    Works alike on logit codes of the integer network, of which the largest is the class.
+    Parameters
+    ----------
+    sums
+        Sums of products, int32 ``[image, channel(, height, width)]``.
+    side_sums
+        Sums of activations, int32, with as many channels as there are groups.
+    constants
+        Weight zero point, bias, mult, shift and offset of each channel, ``[5, channel]``.
+    clamp
+        Smallest and largest code.
     """
-    # NumPy, unlike torch, promises the first of equal maxima.
-    return float(np.mean(logits.numpy().argmax(axis=1) == labels.numpy()))
+    side_sums = side_sums.repeat_interleave(sums.shape[1] // side_sums.shape[1], 1)
+    shape = (5, -1) + (1,) * (sums.ndim - 2)
+    channel = torch.from_numpy(constants).to(sums.device).reshape(shape)
+    zero_points, bias, mult, shift, offset = channel
+    # Sums may wrap in int32, the accumulator fits.
+    acc = sums - side_sums * zero_points.to(torch.int32) + bias.to(torch.int32)
+    half = torch.ones_like(shift) << (shift - 1)
+    out = ((acc.to(torch.int64) * mult + half) >> shift) + offset
+    return acc, out.clamp(*clamp).to(torch.uint8)
 
 
-def _max_pool(x: Tensor, node: MaxPoolNode) -> Tensor:
-    top, left, bottom, right = node.padding
-    windows = F.pad(x, (left, right, top, bottom))
-    for axis in (0, 1):
-        windows = windows.unfold(2 + axis, node.kernel[axis], node.stride[axis])
-    return windows.amax(dim=(-2, -1))
+def _run_node(node: Node, inputs: Sequence[Tensor]) -> Tensor:
+    """Run a node without multiplications by a netlist."""
+    match node:
+        case AddNode():
+            # 255·2¹⁵ in each term, at most.
+            wide = torch.int32 if len(inputs) < 256 else torch.int64
+            terms = zip(inputs, node.input_zero_points, node.mult, strict=True)
+            centred = [(x.to(wide) - zero_point) * mult for x, zero_point, mult in terms]
+            return _requantised(sum(centred[1:], centred[0]), node)
+        case AvgPoolNode():
+            (zero_point,), (mult,) = node.input_zero_points, node.mult
+            # Sums of few codes: float32 holds them exactly.
+            padded = _pad(inputs[0].to(torch.float32) - zero_point, node.padding, 0.0)
+            sums = F.avg_pool2d(padded, node.kernel, node.stride, divisor_override=1)
+            return _requantised(sums.to(torch.int64) * mult, node)
+        case MaxPoolNode():
+            # Code 0, the smallest, never wins.
+            filled = _pad(inputs[0].to(torch.float32), node.padding, 0.0)
+            return F.max_pool2d(filled, node.kernel, node.stride).to(torch.uint8)
+        case ConcatNode():
+            return torch.cat(list(inputs), 1)
+        case FlattenNode():
+            return inputs[0].flatten(1)
+        case LayerNode():
+            raise TypeError("a layer is run by run_layer")
+
+
+def _requantised(total: Tensor, node: AddNode | AvgPoolNode) -> Tensor:
+    scaled = (total + (1 << (node.shift - 1))) >> node.shift
+    return (scaled + node.output_zero_point).clamp(*node.clamp).to(torch.uint8)
+
+
+def _pad(x: Tensor, padding: tuple[int, int, int, int], value: float) -> Tensor:
+    top, left, bottom, right = padding
+    return F.pad(x, (left, right, top, bottom), value=value) if any(padding) else x

@@ -1,6 +1,6 @@
-"""Multiplying layers of the network in training, with what surrounds them."""
+"""Multiplying layers in training, with what surrounds them."""
 
-import math
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -8,67 +8,64 @@ from qosnets.geometry import Geometry, LayerKind
 from torch import Tensor, nn
 
 from .approximate import ApproximateProduct
+from .gradients import GradientFactors
 from .noise import GaussianNoise
 from .quantise import ActivationQuantiser, Affine
+from .steps import Activation
 
-__all__ = ["Bias", "Block", "MultiplyingLayer"]
+__all__ = ["Block", "MultiplyingLayer", "activate"]
+
+Norm = nn.BatchNorm1d | nn.BatchNorm2d
+
+
+def activate(x: Tensor, activation: Activation) -> Tensor:
+    """Return the activation of ``x``."""
+    match activation:
+        case Activation.NONE:
+            return x
+        case Activation.RELU:
+            return F.relu(x)
+        case Activation.RELU6:
+            return F.relu6(x)
 
 
 class MultiplyingLayer(nn.Module):
     """Convolution or matrix product without bias.
 
     Weights are fake-quantised while ``quantising``, over their present range. With a ``table``,
-    the forward pass goes through that multiplier while gradients stay those of the exact
-    product of the quantised operands.
+    the forward pass goes through that multiplier.
 
     Parameters
     ----------
     input_quantiser
         Quantiser of the layer's input.
-    in_channels, out_channels, kernel, stride, padding, groups
-        Of a square convolution; padding is the same on all sides.
-    input_size
-        Height = width of the input, or None for a matrix product.
+    weight
+        Initial weights, ``[O, I/groups, kh, kw]`` or ``[O, I]``; they are copied.
+    geometry
+        With zero points 0.
     max_weight
         Largest code of a weight, 1..255.
-    generator
-        Source of the initial weights (He et al., normal).
     """
 
     def __init__(
         self,
         input_quantiser: ActivationQuantiser,
-        in_channels: int,
-        out_channels: int,
+        weight: Tensor,
+        geometry: Geometry,
         *,
-        kernel: int = 1,
-        stride: int = 1,
-        padding: int = 0,
-        groups: int = 1,
-        input_size: int | None = None,
         max_weight: int,
-        generator: torch.Generator,
     ) -> None:
         super().__init__()
         self.input_quantiser = input_quantiser
-        self.kind = LayerKind.LINEAR if input_size is None else LayerKind.CONV
-        self.in_channels = in_channels
-        self.out_channels = out_channels
-        self.kernel = kernel
-        self.stride = stride
-        self.padding = padding
-        self.groups = groups
-        self.input_size = 1 if input_size is None else input_size
+        self.weight = nn.Parameter(weight.detach().clone())
         self.max_weight = max_weight
-        shape: tuple[int, ...] = (out_channels, in_channels // groups)
-        if self.kind is LayerKind.CONV:
-            shape += (kernel, kernel)
-        spread = math.sqrt(2 / math.prod(shape[1:]))
-        self.weight = nn.Parameter(spread * torch.randn(shape, generator=generator))
         self.quantising = False
         self.noise: GaussianNoise | None = None
         self.table: Tensor | None = None
         """Table ``M[x, w]`` to multiply through, uint16 ``[256, 256]``; None: exactly."""
+        self.factors: GradientFactors | None = None
+        """Gradients of the product through the table; None: those of the exact one."""
+        self._geometry = geometry
 
     @property
     def weight_affine(self) -> Affine:
@@ -82,22 +79,15 @@ class MultiplyingLayer(nn.Module):
         return self.weight_affine.to_int(self.weight).flatten(1)
 
     @property
+    def multiplications(self) -> int:
+        """Multiplications for one image."""
+        return self._geometry.multiplications
+
+    @property
     def geometry(self) -> Geometry:
-        """The layer's geometry; its block knows output zero point and clamp, here 0 and 0..255."""
-        return Geometry(
-            kind=self.kind,
-            in_channels=self.in_channels,
-            out_channels=self.out_channels,
-            kernel=(self.kernel, self.kernel),
-            stride=(self.stride, self.stride),
-            padding=(self.padding,) * 4,
-            dilation=(1, 1),
-            groups=self.groups,
-            input_size=(self.input_size, self.input_size),
-            input_zero_point=int(self.input_quantiser.affine.zero_point),
-            output_zero_point=0,
-            clamp=(0, 255),
-        )
+        """The geometry; the layer's block knows output zero point and clamp, here 0 and 0..255."""
+        zero_point = int(self.input_quantiser.affine.zero_point)
+        return replace(self._geometry, input_zero_point=zero_point)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the product, ``[image, channel(, height, width)]``, with noise where attached."""
@@ -112,68 +102,100 @@ class MultiplyingLayer(nn.Module):
 
     def product(self, x: Tensor) -> Tensor:
         """Return the exact product."""
-        if self.kind is LayerKind.LINEAR:
+        geometry = self._geometry
+        if geometry.kind is LayerKind.LINEAR:
             return F.linear(x, self.real_weight)
+        top, left, bottom, right = geometry.padding
+        symmetric = (top, left) == (bottom, right)
         return F.conv2d(
-            x, self.real_weight, stride=self.stride, padding=self.padding, groups=self.groups
+            x if symmetric else F.pad(x, (left, right, top, bottom)),
+            self.real_weight,
+            stride=geometry.stride,
+            padding=(top, left) if symmetric else 0,
+            dilation=geometry.dilation,
+            groups=geometry.groups,
         )
 
     def approximate_product(self, x: Tensor, table: Tensor) -> Tensor:
-        """Return the product through ``table``, ``M[x, w]``, with gradients of the exact one."""
-        product = ApproximateProduct(
-            self.geometry,
-            table,
-            self.input_quantiser.affine,
-            self.weight_affine,
-        )
+        """Return the product through ``table``, ``M[x, w]``."""
+        affines = self.input_quantiser.affine, self.weight_affine
+        product = ApproximateProduct(self.geometry, table, *affines, factors=self.factors)
         return product(x, self.real_weight)
 
 
-class Bias(nn.Module):
-    """One constant per output channel of a matrix product, initially 0."""
-
-    def __init__(self, n_channels: int) -> None:
-        super().__init__()
-        self.bias = nn.Parameter(torch.zeros(n_channels))
-
-    def forward(self, y: Tensor) -> Tensor:
-        """Return ``y + bias``."""
-        return y + self.bias
-
-
 class Block(nn.Module):
-    """A multiplying layer, then BatchNorm and ReLU or a bias, then the output's quantiser."""
+    """A multiplying layer; its bias, BatchNorm and activation; the output's quantiser.
+
+    Parameters
+    ----------
+    layer
+        The layer.
+    bias
+        Initial bias of the product, ``[channel]``, or None.
+    norm
+        BatchNorm after that, or None.
+    activation
+        Last of all.
+    output_quantiser, output_tensor
+        Of the output, and its number among the tensors that share the scale.
+    """
 
     def __init__(
         self,
         layer: MultiplyingLayer,
-        follower: nn.BatchNorm2d | Bias,
+        *,
+        bias: Tensor | None,
+        norm: Norm | None,
+        activation: Activation,
         output_quantiser: ActivationQuantiser,
+        output_tensor: int = 0,
     ) -> None:
         super().__init__()
         self.layer = layer
-        self.follower = follower
+        if bias is None and norm is None:
+            bias = torch.zeros(len(layer.weight))
+        self.bias = None if bias is None else nn.Parameter(bias.detach().clone())
+        self.norm = norm
+        self.activation = activation
         self.output_quantiser = output_quantiser
+        self.output_tensor = output_tensor
 
-    @property
-    def has_relu(self) -> bool:
-        """Whether negative results become 0."""
-        return isinstance(self.follower, nn.BatchNorm2d)
+    def biased(self, product: Tensor) -> Tensor:
+        """Return ``product`` with the bias added."""
+        if self.bias is None:
+            return product
+        return product + (self.bias if product.ndim == 2 else self.bias[:, None, None])
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the block's (fake-quantised) output."""
-        y: Tensor = self.follower(self.layer(x))
-        output: Tensor = self.output_quantiser(F.relu(y) if self.has_relu else y)
+        y = self.biased(self.layer(x))
+        if self.norm is not None:
+            y = self.norm(y)
+        output: Tensor = self.output_quantiser(activate(y, self.activation), self.output_tensor)
         return output
+
+    @property
+    def point_parameters(self) -> list[nn.Parameter]:
+        """What may differ between operating points: γ and β, or the bias where there are none."""
+        if self.norm is not None:
+            return [self.norm.weight, self.norm.bias]
+        assert self.bias is not None
+        return [self.bias]
 
     @torch.no_grad()
     def channel_affine(self) -> tuple[Tensor, Tensor]:
         """Return gain and shift, float64 ``[channel]``: in evaluation, gain·product + shift."""
-        if isinstance(self.follower, Bias):
-            shift = self.follower.bias.to(torch.float64)
-            return torch.ones_like(shift), shift
-        norm = self.follower
+        zeros = torch.zeros(len(self.layer.weight), dtype=torch.float64, device=self.device)
+        bias = zeros if self.bias is None else self.bias.to(torch.float64)
+        norm = self.norm
+        if norm is None:
+            return torch.ones_like(zeros), bias
         assert norm.running_var is not None and norm.running_mean is not None
         spread = torch.sqrt(norm.running_var.to(torch.float64) + norm.eps)
         gain = norm.weight / spread
-        return gain, norm.bias - gain * norm.running_mean
+        return gain, norm.bias + gain * (bias - norm.running_mean)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the block computes."""
+        return self.layer.weight.device

@@ -28,5 +28,5 @@ class GaussianNoise(nn.Module):
         """Return ``y`` with noise."""
         if not self.training:
             return y
-        noise = torch.randn(y.shape, generator=self.generator, dtype=y.dtype)
+        noise = torch.randn(y.shape, generator=self.generator, dtype=y.dtype, device=y.device)
         return y + self.sigma.abs() * y.std() * noise

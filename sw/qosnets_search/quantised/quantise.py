@@ -66,15 +66,18 @@ class _FakeQuantise(torch.autograd.Function):
 
 
 class ActivationQuantiser(nn.Module):
-    """Quantiser of an activation tensor, its range a moving average of batch minima and maxima.
+    """Quantiser of activations: one scale for one tensor, or for several that share it.
 
-    While ``observing``, each batch in training mode moves the range; while ``quantising``, the
-    output is fake-quantised, otherwise it is the input.
+    The range is that of all its tensors together; of each it is a moving average of batch minima
+    and maxima. While ``observing``, each batch in training mode moves the range; while
+    ``quantising``, the output is fake-quantised, otherwise it is the input.
 
     Parameters
     ----------
     max_code
         Largest code, 1..255.
+    n_tensors
+        Tensors that share the scale.
     averaging
         Weight of a new batch in the moving average.
     """
@@ -82,28 +85,30 @@ class ActivationQuantiser(nn.Module):
     low: Tensor
     high: Tensor
 
-    def __init__(self, max_code: int, averaging: float = 0.01) -> None:
+    def __init__(self, max_code: int, n_tensors: int = 1, averaging: float = 0.01) -> None:
         super().__init__()
         self.max_code = max_code
         self.averaging = averaging
         self.observing = False
         self.quantising = False
-        self.register_buffer("low", torch.zeros(()))
-        self.register_buffer("high", torch.zeros(()))
+        self.register_buffer("low", torch.zeros(n_tensors))
+        self.register_buffer("high", torch.zeros(n_tensors))
 
     @property
     def affine(self) -> Affine:
         """The quantisation of the current range."""
-        return Affine.from_range(self.low, self.high, self.max_code)
+        return Affine.from_range(self.low.amin(), self.high.amax(), self.max_code)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Observe and fake-quantise ``x``, as far as switched on."""
+    def forward(self, x: Tensor, tensor: int = 0) -> Tensor:
+        """Observe and fake-quantise ``x``, the tensor of that number, as far as switched on."""
         if self.observing and self.training:
-            self._observe(x.detach())
+            self._observe(x.detach(), tensor)
         return self.affine.fake_quantise(x) if self.quantising else x
 
-    def _observe(self, x: Tensor) -> None:
-        low, high = x.min(), x.max()
-        fresh = self.low == self.high  # nothing observed yet: start at the first batch
-        self.low = torch.where(fresh, low, self.low.lerp(low, self.averaging))
-        self.high = torch.where(fresh, high, self.high.lerp(high, self.averaging))
+    @torch.no_grad()
+    def _observe(self, x: Tensor, tensor: int) -> None:
+        low, high = x.amin(), x.amax()
+        before = self.low[tensor], self.high[tensor]
+        fresh = before[0] == before[1]  # nothing observed yet: start at the first batch
+        self.low[tensor] = torch.where(fresh, low, before[0].lerp(low, self.averaging))
+        self.high[tensor] = torch.where(fresh, high, before[1].lerp(high, self.averaging))

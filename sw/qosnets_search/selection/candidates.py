@@ -15,6 +15,8 @@ class Candidate:
 
     entry: Entry
     lut: Lut
+    netlist: str
+    """Canonical text."""
     relative_power: float
 
 
@@ -32,8 +34,12 @@ def load_candidates(library: Library) -> list[Candidate]:
             continue
         if entry.estimates is None:
             raise InputError(f"library {library.name}: {entry.name}.estimates: is missing")
-        lut, power = library.lut(entry.name), entry.estimates.relative_power
-        found[entry.netlist_sha256] = Candidate(entry, lut, power)
+        found[entry.netlist_sha256] = Candidate(
+            entry,
+            library.lut(entry.name),
+            library.netlist(entry.name),
+            entry.estimates.relative_power,
+        )
     if not found:
         raise InputError(f"library {library.name}: must have a multiplier with a netlist, has none")
     return list(found.values())

@@ -4,18 +4,15 @@ After section 3 of the QoS-Nets paper. One deviation: scales divide the preferen
 paper's Eq. (4) multiplies, but its text (a small scale asks for accuracy) fits division only.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
-import numpy.typing as npt
 from sklearn.cluster import KMeans  # type: ignore[import-untyped]
 
-__all__ = ["reweight", "select"]
+from .matching import cheapest_admissible
+from .problem import Float, Int, Selection, SelectionProblem
+
+__all__ = ["cluster", "reweight"]
 
 N_STARTS = 20
-
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.int64]
 
 
 def reweight(x: Float) -> Float:
@@ -23,49 +20,49 @@ def reweight(x: Float) -> Float:
     return np.where(x <= 1, x, 1 + np.log(np.maximum(x, 1)))
 
 
-def select(
-    relative_errors: Float,
-    relative_power: Float,
-    scales: Sequence[float],
-    n_multipliers: int,
-    seed: int,
-) -> Int:
-    """Return the multiplier of each layer at each operating point, ``[point, layer]``.
+def cluster(problem: SelectionProblem) -> Selection:
+    """Return the multipliers that k-means finds.
 
-    The preference vectors of all (scale, layer) pairs are clustered. A cluster uses the
-    multiplier of least power among those whose centroid entry is at most 1 (of equal ones the
-    most accurate), or the most accurate one where no entry is.
+    The preference vectors of all (point, layer) pairs are clustered, without the multipliers that
+    no pair admits. A cluster uses the multiplier of least power among those whose centroid entry
+    is at most 1 (of equal ones the most accurate), or the most accurate one where no entry is.
+    Two clusters may use the same one.
 
-    Parameters
-    ----------
-    relative_errors
-        σ_e/T, ``[layer, multiplier]``.
-    relative_power
-        ``[multiplier]``.
-    scales
-        One per operating point; thresholds are multiplied by it.
-    n_multipliers
-        Number of clusters, hence the largest number of different multipliers.
-    seed
-        Of the starting points of the clustering.
+    Layers that tolerate nothing are not clustered: they take :attr:`.SelectionProblem.safest`. If
+    no cluster uses that one, too, there is one cluster less, so that n multipliers suffice.
     """
-    rows = np.concatenate([relative_errors / scale for scale in scales])
+    members: Int = np.full((problem.n_points, problem.n_layers), problem.safest, np.int64)
+    layers = np.flatnonzero(problem.tolerant)
+    if not layers.size:
+        return Selection(members)
+    rows = problem.ratios[:, layers].reshape(-1, problem.n_candidates)
+    found, notes = _cluster(problem, rows, problem.n_multipliers)
+    used = set(found.tolist())
+    if len(layers) < problem.n_layers and len(used | {problem.safest}) > problem.n_multipliers:
+        if problem.n_multipliers == 1:
+            return Selection(members)
+        found, notes = _cluster(problem, rows, problem.n_multipliers - 1)
+    members[:, layers] = found.reshape(problem.n_points, -1)
+    return Selection(members, tuple(notes))
+
+
+def _cluster(problem: SelectionProblem, rows: Float, n_clusters: int) -> tuple[Int, list[str]]:
+    """Return the multiplier of each row of ratios ``[row, multiplier]``, and notes."""
+    notes = []
     useful = np.flatnonzero((rows <= 1).any(axis=0))
     if not useful.size:
         useful = np.arange(rows.shape[1])
-    points = reweight(rows[:, useful])
-    n_clusters = min(n_multipliers, len(np.unique(points, axis=0)))
-    clustering = KMeans(n_clusters, n_init=N_STARTS, random_state=seed).fit(points)
-    members = [
-        useful[_cheapest(centroid, relative_power[useful])]
-        for centroid in clustering.cluster_centers_
-    ]
-    by_row: Int = np.array(members, np.int64)[clustering.labels_]
-    return by_row.reshape(len(scales), -1)
-
-
-def _cheapest(centroid: Float, power: Float) -> int:
-    admissible = np.flatnonzero(centroid <= 1)
-    if not admissible.size:
-        return int(np.lexsort((power, centroid))[0])
-    return int(admissible[np.lexsort((centroid[admissible], power[admissible]))[0]])
+    points, power = reweight(rows[:, useful]), problem.relative_power[useful]
+    n_different = len(np.unique(points, axis=0))
+    if n_different < n_clusters:
+        notes.append(f"different preference vectors: {n_different}, fewer than {n_clusters}")
+        n_clusters = n_different
+    clustering = KMeans(n_clusters, n_init=N_STARTS, random_state=problem.seed).fit(points)
+    centroids = clustering.cluster_centers_
+    n_without = int((centroids > 1).all(axis=1).sum())
+    if n_without:
+        notes.append(
+            f"clusters that admit no multiplier take the most accurate: {n_without} of {n_clusters}"
+        )
+    members = [useful[cheapest_admissible(centroid, power)] for centroid in centroids]
+    return np.array(members, np.int64)[clustering.labels_], notes

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..quantised.network import DigitsNetwork
+from ..quantised.network import QuantisedNetwork
 from ..quantised.noise import GaussianNoise
+from ..recipe import NoiseSchedule
 from .loop import Batches, Progress, fit
 
 __all__ = ["noise_reward", "search_noise"]
@@ -22,43 +23,41 @@ def noise_reward(
     sigmas: Sequence[Tensor], n_multiplications: Sequence[int], sigma_max: float
 ) -> Tensor:
     """Return ``Σ_l c_l/C·min(|σ_l|, σ_max)`` for c_l multiplications per image in layer l."""
+    stacked = torch.stack(list(sigmas))
     total = sum(n_multiplications)
-    shares = torch.tensor([count / total for count in n_multiplications])
-    return (shares * torch.stack(list(sigmas)).abs().clamp(max=sigma_max)).sum()
+    shares = torch.tensor([count / total for count in n_multiplications], device=stacked.device)
+    return (shares * stacked.abs().clamp(max=sigma_max)).sum()
 
 
 def search_noise(
-    network: DigitsNetwork,
+    network: QuantisedNetwork,
     batches: Batches,
+    schedule: NoiseSchedule,
     *,
-    sigma_init: float,
-    sigma_max: float,
-    noise_weight: float,
-    n_epochs: int,
-    lr: float,
     generator: torch.Generator,
     progress: Progress,
 ) -> list[float]:
     """Return the noise |σ| that each layer of a quantised network tolerates, in layer order.
 
-    Weights and noise of a copy are trained jointly on cross-entropy − ``noise_weight``·reward;
-    ``network`` itself stays as it is.
+    Weights and noise of a copy are trained jointly on cross-entropy − λ·reward; ``network``
+    itself stays as it is. ``generator``, the source of the noise, is on the network's device.
     """
     network = copy.deepcopy(network).train()
     network.switch_quantisation(observing=True, quantising=True)
     layers = [block.layer for block in network.named_blocks.values()]
-    noises = [GaussianNoise(sigma_init, generator) for _ in layers]
+    noises = [GaussianNoise(schedule.sigma_init, generator).to(batches.device) for _ in layers]
     for layer, noise in zip(layers, noises, strict=True):
         layer.noise = noise
     sigmas = [noise.sigma for noise in noises]
-    n_multiplications = [layer.geometry.multiplications for layer in layers]
+    n_multiplications = [layer.multiplications for layer in layers]
     fit(
         network,
         network.parameters(),
         batches,
-        n_epochs=n_epochs,
-        lr=lr,
+        schedule,
         progress=progress,
-        penalty=lambda: -noise_weight * noise_reward(sigmas, n_multiplications, sigma_max),
+        penalty=lambda: (
+            -schedule.noise_weight * noise_reward(sigmas, n_multiplications, schedule.sigma_max)
+        ),
     )
     return [abs(sigma.item()) for sigma in sigmas]

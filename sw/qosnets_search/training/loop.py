@@ -6,7 +6,12 @@ from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F
+from qosnets.errors import CheckError
 from torch import Tensor, nn
+
+from ..datasets.dataset import ImageDataset
+from ..recipe import Schedule
+from . import distributed
 
 __all__ = ["Batches", "Progress", "fit"]
 
@@ -19,52 +24,73 @@ LR_DECAY = 0.1
 
 @dataclass(frozen=True)
 class Batches:
-    """A training set, handed out in batches of random order."""
+    """A training set, handed out in batches of random order, normalised and augmented."""
 
-    images: Tensor
-    labels: Tensor
+    dataset: ImageDataset
     batch_size: int
+    """Images of a step, of all processes together."""
     generator: torch.Generator
-    """Source of the order."""
+    """Source of the order and of the augmentation; on the CPU."""
+    device: torch.device
 
     @property
     def n_steps(self) -> int:
         """Number of batches of an epoch; the last may be smaller."""
-        return -(-len(self.images) // self.batch_size)
+        return -(-len(self.dataset.train_images) // self.batch_size)
 
-    def epoch(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield images and labels of each batch, in an order drawn anew."""
-        order = torch.randperm(len(self.images), generator=self.generator)
+    def epoch(self, *, augmented: bool = True) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield images and labels of each batch, in an order drawn anew.
+
+        Of several processes, each gets its share of every batch.
+        """
+        data = self.dataset
+        order = torch.randperm(len(data.train_images), generator=self.generator)
         for batch in torch.split(order, self.batch_size):
-            yield self.images[batch], self.labels[batch]
+            share = batch[distributed.rank() :: distributed.world_size()]
+            images = data.normalise(data.train_images[share])
+            if augmented and data.augmentation is not None:
+                images = data.augmentation.augment(images, self.generator)
+            yield images.to(self.device), data.train_labels[share].to(self.device)
 
 
 def fit(
     network: nn.Module,
     parameters: Iterable[nn.Parameter],
     batches: Batches,
+    schedule: Schedule,
     *,
-    n_epochs: int,
-    lr: float,
     progress: Progress,
-    weight_decay: float = 0.0,
     penalty: Callable[[], Tensor] | None = None,
 ) -> None:
     """Minimise cross-entropy by stochastic gradient descent with momentum 0.9.
 
-    The learning rate ``lr`` falls to a tenth for the last third of the epochs. The network stays
-    in the mode, training or evaluation, that it is in. ``penalty`` is added to each batch's loss.
+    The network stays in the mode, training or evaluation, that it is in. ``penalty`` is added to
+    each batch's loss.
+
+    Raises
+    ------
+    CheckError
+        If the loss is no longer finite.
     """
-    optimiser = torch.optim.SGD(parameters, lr=lr, momentum=MOMENTUM, weight_decay=weight_decay)
-    for epoch in range(n_epochs):
-        if epoch == n_epochs - n_epochs // 3:
-            for group in optimiser.param_groups:
-                group["lr"] = lr * LR_DECAY
+    parameters = list(parameters)
+    optimiser = torch.optim.SGD(
+        parameters, lr=schedule.lr, momentum=MOMENTUM, weight_decay=schedule.weight_decay
+    )
+    total = schedule.epochs * batches.n_steps
+    for epoch in range(schedule.epochs):
+        passed = sum(epoch >= milestone for milestone in schedule.milestones)
+        for group in optimiser.param_groups:
+            group["lr"] = schedule.lr * LR_DECAY**passed
         for step, (images, labels) in enumerate(batches.epoch()):
             loss = F.cross_entropy(network(images), labels)
             if penalty is not None:
                 loss = loss + penalty()
+            if not loss.isfinite():
+                rule = f"loss must be finite, not {loss.item()}; is lr {schedule.lr} too large?"
+                raise CheckError(f"training: epoch {epoch + 1}: {rule}")
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
+            distributed.average_(p.grad for p in parameters if p.grad is not None)
             optimiser.step()
-            progress(epoch * batches.n_steps + step + 1, n_epochs * batches.n_steps)
+            distributed.average_(network.buffers())
+            progress(epoch * batches.n_steps + step + 1, total)

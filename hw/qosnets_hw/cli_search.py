@@ -1,0 +1,216 @@
+"""``qosnets-hw search`` and ``network``."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from qosnets.errors import InputError, ToolError
+
+from .cli_output import print_json, print_table, report_progress
+from .cli_store import estimated, load_library
+
+if TYPE_CHECKING:
+    from qosnets.geometry import Geometry
+
+__all__ = ["floats", "network", "search", "search_packages"]
+
+
+@contextmanager
+def search_packages() -> Iterator[None]:
+    """Say what to install where an import in the block fails for want of a package."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("qosnets"):
+            raise
+        hint = "install with: pip install 'qosnets-hw[search]'"
+        raise ToolError(f"{error.name}: not found; the search needs it; {hint}") from None
+
+
+def search(
+    out: Annotated[Path, typer.Option("--out", help="Output folder.", metavar="DIR")],
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="What to do: a TOML file, or the name of one in the package.",
+            show_default="that of the model",
+            metavar="FILE|NAME",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Network: a name that `network` knows, or package.module:factory.",
+            show_default="digits",
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Data: digits, scenes, cifar10, cifar100, tinyimagenet, package.module:factory.",
+            show_default="that of the recipe",
+        ),
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder with the files of the data set.", metavar="DIR")
+    ] = None,
+    library: Annotated[
+        str, typer.Option("--library", help="Library to choose multipliers from.", metavar="NAME")
+    ] = "evolved",
+    multipliers: Annotated[
+        int | None, typer.Option(help="Multipliers to choose, 1..8.", show_default="4")
+    ] = None,
+    scales: Annotated[
+        str | None,
+        typer.Option(help="Error scale of each operating point, ascending.", metavar="S,S,…"),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of everything that is drawn.", show_default="1")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="Change a value of the recipe, as in tuning.epochs=3; may be repeated.",
+            metavar="FIELD=VALUE",
+        ),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="cpu, cuda or another device of PyTorch.", show_default="a GPU, if any"),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue an interrupted run of the same options.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace earlier output, forget an interrupted run.")
+    ] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say how layers are simulated, and why.")
+    ] = False,
+) -> None:
+    """Train a network and assign multipliers to its layers: writes ops.json with its data.
+
+    Stages are kept beside the output folder until it is written: an interrupted run goes on with
+    --resume. With torchrun, training is shared by several processes.
+    """
+    from qosnets.files import check_output_folder, publish
+    from qosnets.ops import OpsFile
+
+    from .cli_stages import (
+        SEARCH_MANIFEST,
+        explain_simulation,
+        print_operating_points,
+        search_files,
+    )
+
+    with search_packages():
+        from qosnets_search.pipeline import Run
+        from qosnets_search.recipe import choose_recipe, load_recipe
+        from qosnets_search.training.distributed import is_first
+    check_output_folder(out, force=force)
+    changes = {
+        "model": model,
+        "data": data,
+        "n_multipliers": multipliers,
+        "scales": None if scales is None else floats(scales, "--scales"),
+        "seed": seed,
+    }
+    what = load_recipe(choose_recipe(recipe, model), changes, settings or ())
+    state = out.absolute().parent / f".searching-{out.absolute().name}"
+    if force and not resume and is_first():
+        shutil.rmtree(state, ignore_errors=True)
+    (candidates,) = estimated([load_library(library)])
+    run = Run(data_folder=data_dir, checkpoints=state, resume=resume, device=device)
+    with report_progress(silent=not is_first()) as progress:
+        files = search_files(candidates, progress, what, run)
+    if not is_first():
+        return
+    publish(out, files, force=force, manifest=SEARCH_MANIFEST)
+    shutil.rmtree(state, ignore_errors=True)
+    file = OpsFile.load(out / "ops.json")
+    print_operating_points(file)
+    if explain:
+        explain_simulation(file.ops, candidates)
+
+
+def floats(text: str, option: str) -> list[float]:
+    """Return the numbers of an option, which are separated by commas."""
+    try:
+        return [float(item) for item in text.split(",")]
+    except ValueError:
+        raise InputError(f"{option}: must be numbers separated by commas, not {text!r}") from None
+
+
+def network(
+    name: Annotated[str, typer.Argument(help="Name of a network, or package.module:factory.")],
+    input_shape: Annotated[
+        str | None,
+        typer.Option(help="Shape of the images, for a factory.", metavar="C,H,W"),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the multiplying layers of a network and the multiplications for one image."""
+    with search_packages():
+        from qosnets_search.models.catalogue import MODELS, load_model
+        from qosnets_search.quantised.trace import trace
+    known = MODELS.get(name)
+    if known is not None and input_shape is None:
+        shape, n_classes = known.input_shape, known.n_classes
+    else:
+        shape, n_classes = _shape(input_shape), 10 if known is None else known.n_classes
+    module = load_model(name, input_shape=shape, n_classes=n_classes)
+    traced = trace(module, shape, where=f"model {name}")
+    layers = [
+        {
+            "name": layer,
+            "kind": _kind(part.geometry),
+            "shape": list(part.module.weight.shape),
+            "multiplications": part.geometry.multiplications,
+        }
+        for layer, part in traced.layers.items()
+    ]
+    total = sum(part.geometry.multiplications for part in traced.layers.values())
+    n_parameters = sum(parameter.numel() for parameter in module.parameters())
+    if json:
+        print_json(
+            {
+                "name": name,
+                "input_shape": list(shape),
+                "parameters": n_parameters,
+                "multiplications": total,
+                "layers": layers,
+            }
+        )
+        return
+    rows = [
+        (
+            str(layer["name"]),
+            str(layer["kind"]),
+            "x".join(map(str, layer["shape"])),
+            f"{layer['multiplications']:,}",
+        )
+        for layer in layers
+    ]
+    print_table(("layer", "kind", "weights", "multiplications"), rows, n_text=2)
+    typer.echo(f"{len(layers)} layers, {total:,} multiplications, {n_parameters:,} parameters")
+
+
+def _kind(geometry: "Geometry") -> str:
+    """Return conv, depthwise or linear."""
+    depthwise = geometry.groups > 1 and geometry.groups == geometry.in_channels
+    return "depthwise" if depthwise else str(geometry.kind)
+
+
+def _shape(text: str | None) -> tuple[int, int, int]:
+    rule = "must be the channels, height and width of the images, separated by commas"
+    try:
+        channels, height, width = (int(item) for item in (text or "").split(","))
+    except ValueError:
+        raise InputError(f"--input-shape: {rule}, not {text!r}") from None
+    if min(channels, height, width) < 1:
+        raise InputError(f"--input-shape: {rule}, not {text!r}")
+    return channels, height, width

@@ -1,0 +1,1 @@
+"""Comparison of methods on one network, library, data set and cost."""

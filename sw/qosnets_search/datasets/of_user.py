@@ -1,0 +1,103 @@
+"""Data sets of the user: what a factory may return."""
+
+from collections.abc import Sized
+from typing import Any
+
+import torch
+from qosnets.errors import InputError, shorten
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from .dataset import ImageDataset, channel_statistics, tensor_sha256
+
+__all__ = ["as_image_dataset"]
+
+_INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
+
+def as_image_dataset(made: object, name: str) -> ImageDataset:
+    """Return what a factory made as an :class:`ImageDataset`.
+
+    Parameters
+    ----------
+    made
+        An ImageDataset, or a pair of training and test part. A part is a pair of tensors, images
+        and labels, or a torch ``Dataset`` of such pairs for one image, which is read once: a random
+        transform of it is frozen. Mean and deviation are those of the training images, classes
+        are counted up to the largest label, and nothing is augmented.
+    name
+        Name of the data set, for messages and provenance.
+
+    Raises
+    ------
+    InputError
+        If it is none of these, or if images or labels break the rules of ImageDataset.
+    """
+    if isinstance(made, ImageDataset):
+        return made
+    if not isinstance(made, tuple | list) or len(made) != 2:
+        rule = "must return an ImageDataset or a pair of a training and a test part"
+        raise InputError(f"{name}: {rule}, not {shorten(made)}")
+    (train_images, train_labels), (test_images, test_labels) = (
+        _part(part, f"{name}: {which} part")
+        for part, which in zip(made, ("training", "test"), strict=True)
+    )
+    mean, std = channel_statistics(train_images)
+    return ImageDataset(
+        name=name,
+        train_images=train_images,
+        train_labels=train_labels,
+        test_images=test_images,
+        test_labels=test_labels,
+        n_classes=int(torch.cat([train_labels, test_labels]).max()) + 1,
+        mean=mean,
+        std=std,
+        augmentation=None,
+        provenance={
+            "name": name,
+            "n_train": len(train_images),
+            "n_test": len(test_images),
+            "sha256": tensor_sha256(train_images, test_images),
+        },
+    )
+
+
+def _part(part: object, where: str) -> tuple[Tensor, Tensor]:
+    """Return images, uint8 or float32, and labels, int64."""
+    match part:
+        case [Tensor() as images, Tensor() as labels]:
+            pass
+        case Dataset() if isinstance(part, Sized) and len(part) > 0:
+            images, labels = _read(part, len(part), where)
+        case _:
+            rule = "must be a Dataset with a length, or tensors of images and labels"
+            raise InputError(f"{where}: {rule}, not {shorten(part)}")
+    if images.ndim != 4 or len(images) == 0:
+        rule = "images must be [image, channel, height, width] with at least one image"
+        raise InputError(f"{where}: {rule}, not {list(images.shape)}")
+    if labels.dtype not in _INTEGERS or labels.numel() == 0:
+        rule = "labels must be integers, one for each image"
+        raise InputError(f"{where}: {rule}, not {labels.dtype} {list(labels.shape)}")
+    if images.is_floating_point():
+        images = images.float()
+    return images.detach().cpu(), labels.detach().cpu().long()
+
+
+def _read(dataset: Dataset[Any], n: int, where: str) -> tuple[Tensor, Tensor]:
+    images: list[Tensor] = []
+    labels: list[Tensor] = []
+    for index in range(n):
+        try:
+            image, label = dataset[index]
+            label = torch.as_tensor(label)
+        except Exception as error:
+            text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            raise InputError(f"{where}: item {index} is no image with a label: {text}") from error
+        if not isinstance(image, Tensor) or (images and image.shape != images[0].shape):
+            rule = "image must be a tensor in the shape of the first"
+            raise InputError(f"{where}: item {index}: {rule}, not {shorten(image)}")
+        if label.ndim != 0:
+            raise InputError(f"{where}: item {index}: label must be a number, not {shorten(label)}")
+        images.append(image)
+        labels.append(label)
+    return torch.stack(images), torch.stack(labels)

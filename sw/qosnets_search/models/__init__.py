@@ -1,0 +1,1 @@
+"""Float networks as plain PyTorch modules that ``torch.fx`` can trace."""
