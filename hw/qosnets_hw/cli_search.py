@@ -158,11 +158,8 @@ def network(
         from qosnets_search.models.catalogue import MODELS, load_model
         from qosnets_search.quantised.trace import trace
     known = MODELS.get(name)
-    if known is not None and input_shape is None:
-        shape, n_classes = known.input_shape, known.n_classes
-    else:
-        shape, n_classes = _shape(input_shape), 10 if known is None else known.n_classes
-    module = load_model(name, input_shape=shape, n_classes=n_classes)
+    shape = known.input_shape if known and input_shape is None else _shape(input_shape)
+    module = load_model(name, input_shape=shape, n_classes=None)
     traced = trace(module, shape, where=f"model {name}")
     layers = [
         {

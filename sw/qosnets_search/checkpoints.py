@@ -6,7 +6,6 @@ run; another one is refused, for its stages would be silently wrong.
 
 import io
 import json
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -80,11 +79,6 @@ class Checkpoints:
     def journal(self, name: str) -> "Journal":
         """Return the journal of a stage that keeps intermediate results."""
         return Journal(None if self._folder is None else self._folder / f"{name}.jsonl")
-
-    def remove(self) -> None:
-        """Forget the run: its results are published."""
-        if self._folder is not None and distributed.is_first():
-            shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _load(path: Path) -> dict[str, Any]:

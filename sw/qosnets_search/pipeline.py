@@ -87,9 +87,7 @@ def search(
         )
         prepared = prepare(session, module)
         result = _operating_points(session, prepared)
-        files = to_files(result, session, library)
-        session.checkpoints.remove()
-    return files
+        return to_files(result, session, library)
 
 
 @contextlib.contextmanager

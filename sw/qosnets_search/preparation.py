@@ -9,7 +9,6 @@ from zlib import crc32
 
 import numpy as np
 import torch
-from qosnets.errors import InputError
 from qosnets.lut import exact_lut
 from torch import Tensor, nn
 
@@ -112,9 +111,6 @@ def prepare(session: Session, module: nn.Module) -> Prepared:
     code_range = CodeRange.narrowest(widths)
     trained, before = _train_float(session, module)
     traced = trace(trained, dataset.input_shape, where=f"model {recipe.model}")
-    if traced.n_outputs < dataset.n_classes:
-        rule = f"must have {dataset.n_classes} logits for data {dataset.name}"
-        raise InputError(f"model {recipe.model}: {rule}, not {traced.n_outputs}")
     network = QuantisedNetwork(traced, code_range).to(session.device)
     _train_quantised(session, network)
     sigmas = _search_noise(session, network)

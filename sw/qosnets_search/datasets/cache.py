@@ -31,7 +31,7 @@ def cached_arrays(name: str, make: Callable[[], Arrays]) -> Arrays:
     """
     path = cache_home() / "datasets" / f"{name}.npz"
     with contextlib.suppress(OSError, EOFError, ValueError, zipfile.BadZipFile):
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
     arrays = make()
     with contextlib.suppress(OSError):

@@ -22,9 +22,9 @@ DATASETS = ("digits", "scenes", *_READ)
 
 
 def default_folder(name: str) -> Path:
-    """Return the folder where a data set is looked for, ``$XDG_DATA_HOME/qosnets-hw-datasets/NAME``.
+    """Return where a data set is looked for, ``$XDG_DATA_HOME/qosnets-hw-datasets/NAME``.
 
-    It lies beside the folder of the user's libraries, since a library may have any name.
+    That lies beside the folder of the user's libraries, not in it: a library may have any name.
     """
     return data_home().with_name("qosnets-hw-datasets") / name
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from qosnets.errors import InputError, shorten
+from qosnets.errors import InputError
 from torch import Tensor
 
 from .augmentation import Augmentation
@@ -84,7 +84,7 @@ class ImageDataset:
 
 def _check_images(images: object, where: str) -> None:
     if not isinstance(images, Tensor):
-        raise InputError(f"{where}: must be a tensor, not {shorten(images)}")
+        raise InputError(f"{where}: must be a tensor, not {type(images).__name__}")
     if images.ndim != 4 or 0 in images.shape:
         rule = "must be [image, channel, height, width] with at least one image"
         raise InputError(f"{where}: {rule}, not {list(images.shape)}")
@@ -100,7 +100,7 @@ def _check_images(images: object, where: str) -> None:
 
 def _check_labels(labels: object, n_images: int, n_classes: int, where: str) -> None:
     if not isinstance(labels, Tensor):
-        raise InputError(f"{where}: must be a tensor, not {shorten(labels)}")
+        raise InputError(f"{where}: must be a tensor, not {type(labels).__name__}")
     if labels.dtype != torch.int64 or tuple(labels.shape) != (n_images,):
         rule = f"must be int64 [{n_images}], one for each image"
         raise InputError(f"{where}: {rule}, not {labels.dtype} {list(labels.shape)}")
@@ -119,8 +119,8 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
     """
     n_values = images[:, 0].numel()
     sums, squares = (torch.zeros(images.shape[1], dtype=torch.float64) for _ in range(2))
-    for chunk in images.split(_CHUNK):
-        values = chunk.cpu().transpose(0, 1).flatten(1).double()
+    for start in range(0, len(images), _CHUNK):
+        values = images[start : start + _CHUNK].cpu().transpose(0, 1).flatten(1).double()
         sums += values.sum(1)
         squares += values.square().sum(1)
     means = sums / n_values

@@ -4,7 +4,7 @@ from collections.abc import Sized
 from typing import Any
 
 import torch
-from qosnets.errors import InputError, shorten
+from qosnets.errors import InputError
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -37,7 +37,7 @@ def as_image_dataset(made: object, name: str) -> ImageDataset:
         return made
     if not isinstance(made, tuple | list) or len(made) != 2:
         rule = "must return an ImageDataset or a pair of a training and a test part"
-        raise InputError(f"{name}: {rule}, not {shorten(made)}")
+        raise InputError(f"{name}: {rule}, not {type(made).__name__}")
     (train_images, train_labels), (test_images, test_labels) = (
         _part(part, f"{name}: {which} part")
         for part, which in zip(made, ("training", "test"), strict=True)
@@ -70,8 +70,8 @@ def _part(part: object, where: str) -> tuple[Tensor, Tensor]:
         case Dataset() if isinstance(part, Sized) and len(part) > 0:
             images, labels = _read(part, len(part), where)
         case _:
-            rule = "must be a Dataset with a length, or tensors of images and labels"
-            raise InputError(f"{where}: {rule}, not {shorten(part)}")
+            rule = "must be a non-empty Dataset with a length, or tensors of images and labels"
+            raise InputError(f"{where}: {rule}, not {type(part).__name__}")
     if images.ndim != 4 or len(images) == 0:
         rule = "images must be [image, channel, height, width] with at least one image"
         raise InputError(f"{where}: {rule}, not {list(images.shape)}")
@@ -93,11 +93,15 @@ def _read(dataset: Dataset[Any], n: int, where: str) -> tuple[Tensor, Tensor]:
         except Exception as error:
             text = f"{type(error).__name__}: {' '.join(str(error).split())}"
             raise InputError(f"{where}: item {index} is no image with a label: {text}") from error
-        if not isinstance(image, Tensor) or (images and image.shape != images[0].shape):
-            rule = "image must be a tensor in the shape of the first"
-            raise InputError(f"{where}: item {index}: {rule}, not {shorten(image)}")
+        if not isinstance(image, Tensor):
+            rule = f"image must be a tensor, not {type(image).__name__}"
+            raise InputError(f"{where}: item {index}: {rule}")
+        if images and image.shape != images[0].shape:
+            rule = f"image must be {list(images[0].shape)} like the first"
+            raise InputError(f"{where}: item {index}: {rule}, not {list(image.shape)}")
         if label.ndim != 0:
-            raise InputError(f"{where}: item {index}: label must be a number, not {shorten(label)}")
+            rule = f"label must be a number, not {list(label.shape)}"
+            raise InputError(f"{where}: item {index}: {rule}")
         images.append(image)
         labels.append(label)
     return torch.stack(images), torch.stack(labels)

@@ -4,7 +4,6 @@ The test part is the official validation part, since the official test part has 
 """
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import NoReturn
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from qosnets.errors import InputError, shorten
 from qosnets.files import read_bytes
 
@@ -156,9 +155,10 @@ def _pixels(data: bytes, path: Path) -> NDArray[np.uint8]:
     try:
         with Image.open(BytesIO(data)) as image:
             pixels = np.asarray(image.convert("RGB"))
+    except UnidentifiedImageError:
+        _refuse(path, "must be an image")
     except (OSError, SyntaxError, ValueError) as error:
-        text = "cut off or no image" if "BytesIO" in str(error) else str(error)
-        _refuse(path, f"cannot be read: {text}")
+        _refuse(path, f"cannot be decoded: {error}")
     if pixels.shape != (SIZE, SIZE, 3):
         height, width, _ = pixels.shape
         _refuse(path, f"must be {SIZE}x{SIZE} pixels, not {width}x{height}")

@@ -58,7 +58,7 @@ MODELS: Mapping[str, Model] = MappingProxyType(
 
 
 def load_model(
-    name_or_reference: str, *, input_shape: tuple[int, int, int], n_classes: int
+    name_or_reference: str, *, input_shape: tuple[int, int, int], n_classes: int | None
 ) -> nn.Module:
     """Return a network with the weights that its factory gives it.
 
@@ -70,7 +70,7 @@ def load_model(
     input_shape
         Channels, height and width of the images.
     n_classes
-        Number of classes.
+        Number of classes; None: as many as the network has.
 
     Raises
     ------
@@ -80,21 +80,23 @@ def load_model(
     """
     where = f"--model: {name_or_reference}"
     if name_or_reference in MODELS:
-        factory = MODELS[name_or_reference].factory
-        network: object = factory(n_classes=n_classes, in_channels=input_shape[0])
+        model = MODELS[name_or_reference]
+        network: object = model.factory(
+            n_classes=n_classes or model.n_classes, in_channels=input_shape[0]
+        )
     elif is_reference(name_or_reference):
         network = call_factory(name_or_reference, option="--model")
     else:
         rule = f"must be one of {', '.join(MODELS)} or package.module:factory"
         raise InputError(f"--model: {rule}, not {shorten(name_or_reference)}")
     if not isinstance(network, nn.Module):
-        raise InputError(f"{where}: must return a torch.nn.Module, not {shorten(network)}")
+        raise InputError(f"{where}: must return a torch.nn.Module, not {type(network).__name__}")
     _check_shapes(network, input_shape, n_classes, where)
     return network
 
 
 def _check_shapes(
-    network: nn.Module, input_shape: tuple[int, int, int], n_classes: int, where: str
+    network: nn.Module, input_shape: tuple[int, int, int], n_classes: int | None, where: str
 ) -> None:
     """Send one image through the network; its weights and its mode stay as they are."""
     parameter = next(network.parameters(), torch.zeros(()))
@@ -112,8 +114,10 @@ def _check_shapes(
     finally:
         for module, mode in modes.items():
             module.training = mode
+    if n_classes is None:
+        return
     wanted = (1, n_classes)
     if not isinstance(logits, Tensor) or tuple(logits.shape) != wanted:
         found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         rule = f"must give logits of shape {wanted} for an image of {shape}"
-        raise InputError(f"{where}: {rule}, not {shorten(found)}")
+        raise InputError(f"{where}: {rule}, not {found}")

@@ -44,7 +44,7 @@ def call_factory(reference: str, *, option: str) -> object:
         except AttributeError:
             raise InputError(f"{where}: {module_name} has no {shorten(attribute)}") from None
     if not callable(factory):
-        raise InputError(f"{where}: must be callable without arguments, not {shorten(factory)}")
+        raise InputError(f"{where}: must be callable, not {type(factory).__name__}")
     return _run(factory, where)
 
 

@@ -43,7 +43,6 @@ class QuantisedNetwork(nn.Module):
         super().__init__()
         self.steps = traced.steps
         self.input_shape = traced.input_shape
-        self.n_outputs = traced.n_outputs
         self._last_reads = _last_reads(traced.steps)
         self._domains = domains(traced.steps)
         self._quantisers = nn.ModuleList(

@@ -54,7 +54,6 @@ class Traced:
     """By name, in the order of execution."""
     input_shape: tuple[int, int, int]
     """Channel, height, width."""
-    n_outputs: int
 
 
 def trace(module: nn.Module, input_shape: tuple[int, int, int], *, where: str = "model") -> Traced:
@@ -100,22 +99,20 @@ class _Tracing:
 
     def result(self) -> Traced:
         """Take all nodes."""
-        n_outputs = 0
         for node in self._recorded.graph.nodes:
             if node.op == "placeholder":
                 self._tensors[node] = INPUT
             elif node.op == "output":
-                n_outputs = self._finish(node)
+                self._check_result(node)
             elif node.op == "get_attr":
                 self._refuse(node, f"{node.target}: a tensor as operand cannot be mapped")
             elif node not in self._taken:
                 self._take(node)
         if not self._layers:
             raise InputError(f"{self._where}: must have a Conv2d or Linear layer, has none")
-        return Traced(tuple(self._steps), self._layers, self._input_shape, n_outputs)
+        return Traced(tuple(self._steps), self._layers, self._input_shape)
 
-    def _finish(self, node: fx.Node) -> int:
-        """Check the result; return the number of classes."""
+    def _check_result(self, node: fx.Node) -> None:
         value = node.args[0]
         if not isinstance(value, fx.Node) or value not in self._tensors:
             raise InputError(f"{self._where}: must return one tensor of logits")
@@ -126,7 +123,6 @@ class _Tracing:
         name = self._tensors[value]
         if not self._steps or self._steps[-1].output != name:
             raise InputError(f"{self._where}: the last operation must give the result")
-        return logits[1]
 
     def _classify(self, node: fx.Node) -> Operation:
         module = self._modules.get(str(node.target)) if node.op == "call_module" else None

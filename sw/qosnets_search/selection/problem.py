@@ -3,8 +3,8 @@
 A multiplier's error in a layer is a standard deviation relative to what the layer tolerates. Its
 *ratio* at an operating point divides that by the point's scale: at most 1 is accurate enough.
 
-**Predicted loss.** The search for tolerances maximises λ·Σ_l (c_l/C)·σ_l − CE, c_l the layer's
-share C of the multiplications. Where no σ_l is saturated its optimum has ∂CE/∂σ_l = λ·c_l/C. With
+**Predicted loss.** The search for tolerances minimises CE − λ·Σ_l (c_l/C)·σ_l, where c_l of the C
+multiplications are in layer l. Where σ_l is not saturated, ∂CE/∂σ_l = λ·c_l/C at its optimum. With
 small independent disturbances CE grows by Σ_l k_l·σ_l², hence k_l = λ·c_l / (2·C·σ_l), and noise
 of r_l·σ_l in each layer costs λ/2·Σ_l (c_l/C)·σ_l·r_l². The *relative loss* of an assignment at a
 point of scale s compares that with the cost of r_l = s, every layer just at its threshold::

@@ -20,9 +20,9 @@ class Selector(StrEnum):
 
     KMEANS = "kmeans"
     """Clusters of preference vectors, as in the QoS-Nets paper."""
-    THRESHOLD_OPTIMUM = "threshold_optimum"
+    THRESHOLD_OPTIMUM = "threshold-optimum"
     """Least power with every layer's error within its threshold."""
-    BUDGET_OPTIMUM = "budget_optimum"
+    BUDGET_OPTIMUM = "budget-optimum"
     """Least power with each point's predicted loss within its budget."""
 
 
