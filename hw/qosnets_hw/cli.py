@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from qosnets.errors import QosnetsError
 
+from .cli_compare import compare
 from .cli_library import app as library_app
 from .cli_output import print_json
 from .cli_search import network, search
@@ -78,6 +79,7 @@ def demo(
 
 
 app.command()(search)
+app.command()(compare)
 app.command()(network)
 
 
@@ -240,3 +242,7 @@ def main() -> None:
 def _fail(message: str, code: int) -> int:
     print(f"qosnets-hw: {' '.join(message.split())}", file=sys.stderr)
     return code
+
+
+if __name__ == "__main__":
+    main()

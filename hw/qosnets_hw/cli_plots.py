@@ -20,7 +20,7 @@ from .cli_store import (
 if TYPE_CHECKING:
     from qosnets.library import Library
 
-__all__ = ["heatmap", "plot"]
+__all__ = ["heatmap", "plot", "use_own_cache"]
 
 _SUFFIXES = (".svg", ".png", ".pdf")
 
@@ -57,7 +57,7 @@ def plot(
         libraries = estimated(libraries, liberty=liberty, operands=operands)
     if not library:
         libraries = [found for found in libraries if _has(found, cost)]
-    _use_own_cache()
+    use_own_cache()
     from qosnets_library.plot import plot_libraries
 
     picture = plot_libraries(libraries, error=metric, cost=cost, file_format=out.suffix[1:])
@@ -83,7 +83,7 @@ def heatmap(
     if len(hashes) > 1:
         names = " and ".join(found.name for found in holding)
         raise InputError(f"multiplier: {name!r} is not the same in {names}; choose by --library")
-    _use_own_cache()
+    use_own_cache()
     from qosnets_library.plot import plot_heatmap
 
     found = holding[0]
@@ -93,7 +93,7 @@ def heatmap(
     write_output_file(out, picture)
 
 
-def _use_own_cache() -> None:
+def use_own_cache() -> None:
     """Let Matplotlib keep its list of fonts in our cache; must run before it is imported."""
     import os
 

@@ -1,25 +1,18 @@
-"""Pictures of multipliers: error against cost, and the error of each operand pair.
+"""Pictures of multipliers: error against cost, and the error of each operand pair."""
 
-The same input gives the same bytes: whatever the user has set up for Matplotlib is ignored, and
-files carry no date.
-"""
-
-import io
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.colors import CenteredNorm
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from qosnets.errors import InputError
 from qosnets.library import Library
 from qosnets.lut import Lut, exact_lut
 
+from .charts import GREY, SERIES, figure_of, percent, written
 from .figures import CostFigure, ErrorFigure
 
 __all__ = ["pareto_front", "plot_heatmap", "plot_libraries"]
@@ -37,39 +30,7 @@ _LABELS = {
     CostFigure.PUBLISHED_POWER_MW: "published power [mW]",
 }
 
-_SERIES = (
-    *(("#0072b2", "o"), ("#d55e00", "s"), ("#009e73", "^"), ("#cc79a7", "D")),
-    *(("#e69f00", "v"), ("#56b4e9", "P"), ("#000000", "X")),
-)
-"""Colours of Okabe and Ito, which colour-blind people tell apart, each with a marker of its own."""
-
-_GREY = "#555555"
-
 _OPERAND_TICKS = (0, 64, 128, 192, 255)
-
-_STYLE = {
-    "axes.axisbelow": True,
-    "axes.edgecolor": _GREY,
-    "axes.grid": True,
-    "axes.labelcolor": "#222222",
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "figure.dpi": 160,
-    "font.size": 10,
-    "grid.color": "#e4e4e4",
-    "grid.linewidth": 0.8,
-    "legend.frameon": False,
-    "savefig.dpi": 160,
-    "svg.hashsalt": "qosnets-hw",
-    "xtick.color": _GREY,
-    "ytick.color": _GREY,
-}
-
-_UNDATED: dict[str, dict[str, None]] = {
-    "svg": {"Date": None},
-    "png": {"Software": None},
-    "pdf": {"CreationDate": None},
-}
 
 
 @dataclass(frozen=True)
@@ -115,12 +76,12 @@ def plot_libraries(
     InputError
         If there are no libraries or more than colours, or one has no multiplier to draw.
     """
-    if not 1 <= len(libraries) <= len(_SERIES):
-        raise InputError(f"plot: must be of 1..{len(_SERIES)} libraries, not {len(libraries)}")
+    if not 1 <= len(libraries) <= len(SERIES):
+        raise InputError(f"plot: must be of 1..{len(SERIES)} libraries, not {len(libraries)}")
     series = [_series(library, error, cost) for library in libraries]
-    with _figure(7.6, 5.0) as figure:
+    with figure_of(7.6, 5.0) as figure:
         axes = figure.subplots()
-        for item, (colour, marker) in zip(series, _SERIES, strict=False):
+        for item, (colour, marker) in zip(series, SERIES, strict=False):
             _draw(axes, item, colour, marker)
         errors = np.concatenate([item.error for item in series])
         _scale_error_axis(axes, errors[errors > 0])
@@ -128,13 +89,13 @@ def plot_libraries(
         axes.set_xlabel(_LABELS[error])
         axes.set_ylabel(_LABELS[cost])
         if error is ErrorFigure.MRE:
-            axes.xaxis.set_major_formatter(_percent)
+            axes.xaxis.set_major_formatter(percent)
         if cost is CostFigure.RELATIVE_POWER:
-            axes.yaxis.set_major_formatter(_percent)
+            axes.yaxis.set_major_formatter(percent)
         figure.legend(loc="outside upper left", ncols=2)
         caption = _caption(libraries, cost)
-        figure.supxlabel(caption, x=0.99, ha="right", size=7.5, color=_GREY)
-        return _written(figure, file_format)
+        figure.supxlabel(caption, x=0.99, ha="right", size=7.5, color=GREY)
+        return written(figure, file_format)
 
 
 def _series(library: Library, error: ErrorFigure, cost: CostFigure) -> _Series:
@@ -188,10 +149,6 @@ def _scale_error_axis(axes: Axes, errors: npt.NDArray[np.float64]) -> None:
     axes.set_xlim(0, errors.max() * 1.3)
 
 
-def _percent(share: float, _: object) -> str:
-    return f"{100 * share:g} %"
-
-
 def _caption(libraries: Sequence[Library], cost: CostFigure) -> str:
     """Return what the figures of the cost axis were made with."""
     entries = [entry for library in libraries for entry in library.entries.values()]
@@ -220,7 +177,7 @@ def plot_heatmap(lut: Lut, *, title: str, file_format: str) -> bytes:
     """
     error = lut.astype(np.int64) - exact_lut()
     largest = int(np.abs(error).max())
-    with _figure(6.2, 5.2) as figure:
+    with figure_of(6.2, 5.2) as figure:
         axes = figure.subplots()
         image = axes.imshow(
             error.T,
@@ -241,17 +198,4 @@ def plot_heatmap(lut: Lut, *, title: str, file_format: str) -> bytes:
         label = "error M(a, b) − a·b"
         bar = figure.colorbar(image, ax=axes, label=label, shrink=0.9, ticks=ticks)
         bar.outline.set_visible(False)
-        return _written(figure, file_format)
-
-
-@contextmanager
-def _figure(width: float, height: float) -> Iterator[Figure]:
-    """Provide an empty figure of a size in inches, under our style alone."""
-    with style.context(["default", _STYLE]):
-        yield Figure(figsize=(width, height), layout="constrained")
-
-
-def _written(figure: Figure, file_format: str) -> bytes:
-    data = io.BytesIO()
-    figure.savefig(data, format=file_format, metadata=_UNDATED[file_format])
-    return data.getvalue()
+        return written(figure, file_format)

@@ -1,13 +1,15 @@
 """The search as a whole: from a library to ``ops.json`` with parameters and vectors."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
+from qosnets.errors import InputError
 from qosnets.library import Library
 
 from .adaptation import Adaptation, adapt
@@ -40,6 +42,25 @@ class Run:
     """Whether to continue the run in ``checkpoints``."""
     device: str | None = None
     """Device of PyTorch; None: a GPU where there is one."""
+
+    @property
+    def torch_device(self) -> torch.device:
+        """The device to run on; of several GPUs each process of ``torchrun`` has its own.
+
+        Raises
+        ------
+        InputError
+            If PyTorch has no such device here.
+        """
+        name = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            device = torch.device(name)
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError):
+            raise InputError(f"--device: must be one that PyTorch has, not {name!r}") from None
+        if device.type == "cuda" and device.index is None:
+            return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        return device
 
 
 def search(
@@ -91,17 +112,25 @@ def search(
 
 
 @contextlib.contextmanager
-def open_run(recipe: Recipe, library: Library, *, run: Run, progress: Report) -> Iterator[Session]:
-    """Provide what all stages share, with torch made reproducible; parameters as for a search."""
+def open_run(
+    recipe: Recipe,
+    library: Library,
+    *,
+    run: Run,
+    progress: Report,
+    further: Mapping[str, Any] | None = None,
+) -> Iterator[Session]:
+    """Provide what all stages share, with torch made reproducible.
+
+    Parameters as for a search; ``further`` is what else, JSON-able, the results depend on.
+    """
     offered = load_candidates(library)
-    device = torch.device(run.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    distributed.start(device)
-    dataset = load_dataset(recipe.data, folder=run.data_folder, seed=0)
-    identity = _identity(recipe, offered, dataset, device)
-    checkpoints = Checkpoints(run.checkpoints, identity, resume=run.resume)
-    with _reproducible(recipe):
+    device = run.torch_device
+    with distributed.joined(device), _reproducible(recipe):
+        dataset = load_dataset(recipe.data, folder=run.data_folder, seed=0)
+        identity = _identity(recipe, offered, dataset, device) | dict(further or {})
+        checkpoints = Checkpoints(run.checkpoints, identity, resume=run.resume)
         yield Session(recipe, dataset, offered, device, checkpoints, progress)
-    distributed.stop()
 
 
 def _identity(

@@ -241,8 +241,8 @@ REFUSED: dict[str, tuple[Callable[[nn.Module, Tensor], object], dict[str, nn.Mod
         lambda m, x: x if x.sum() > 0 else -x,
         {},
         (
-            "cannot be traced by torch.fx: symbolically traced variables cannot be used as inputs to"
-            " control flow"
+            "cannot be traced by torch.fx: symbolically traced variables cannot be used as inputs"
+            " to control flow"
         ),
     ),
 }

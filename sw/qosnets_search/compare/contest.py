@@ -23,7 +23,7 @@ from .outcome import Outcome
 __all__ = ["Contest", "Effort"]
 
 N_BATCHES = 10
-"""Parts of the sample whose accuracies TPM's formulas speak of."""
+"""Parts of the sample, at most, whose accuracies TPM's formulas speak of; all of one size."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Contest:
         """Return the accuracies of a request on the parts of the sample."""
         network, arithmetic = self._realised(request.arithmetics, request.corrects_means)
         hits = correct_predictions(network, arithmetic, self._sample, self._sample_labels)
-        n_parts = N_BATCHES if len(hits) % N_BATCHES == 0 else 1
+        n_parts = max(n for n in range(1, N_BATCHES + 1) if len(hits) % n == 0)
         return [float(part.mean()) for part in np.split(hits, n_parts)]
 
     def _realised(

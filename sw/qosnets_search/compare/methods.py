@@ -218,6 +218,12 @@ def _rival_outcomes(
     ]
 
 
+_TITLES = {
+    Selector.KMEANS: "k-means",
+    Selector.THRESHOLD_OPTIMUM: "threshold optimum",
+    Selector.BUDGET_OPTIMUM: "budget optimum",
+}
+
 METHODS: Mapping[str, Method] = {
     "homogeneous": Method(
         "Homogeneous",
@@ -241,7 +247,7 @@ METHODS: Mapping[str, Method] = {
     "tpm": Method("TPM", _tpm),
     **{
         f"qosnets-{selector.value}": Method(
-            f"QoS-Nets, {selector.value.replace('-', ' ')}",
+            f"QoS-Nets, {_TITLES[selector]}",
             _selected(f"qosnets-{selector.value}", _of_selector(selector), ALL),
         )
         for selector in Selector

@@ -47,6 +47,8 @@ class RunResult:
     """All methods on one network with one seed."""
 
     seed: int
+    provenance: dict[str, Any]
+    """Data set, device and threads."""
     float_accuracy: float
     baseline_accuracy: float
     """Of the integer network with the exact multiplier."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+import torch
 from qosnets.library import Library
 from qosnets.lut import oriented
 from qosnets_library.liberty import Liberty
@@ -18,6 +19,7 @@ from ..selection.error_model import ErrorModel
 from ..selection.optimum import optimality_gap
 from ..selection.selectors import Selector, select
 from ..selection.validation import agreement, validate
+from ..training import distributed
 from .contest import Contest, Effort
 from .methods import run_method
 from .outcome import MethodResult, RunResult
@@ -62,13 +64,18 @@ def compare(
     InputError
         As a search does.
     """
+    further = {"effort": asdict(effort), "liberty": liberty.sha256}
     results = []
-    for seed in seeds:
-        folder = None if run.checkpoints is None else run.checkpoints / f"seed{seed}"
-        own = replace(run, checkpoints=folder)
-        seeded = recipe.model_copy(update={"seed": seed})
-        with open_run(seeded, library, run=own, progress=_named(progress, seed)) as session:
-            results.append(_run_one(session, liberty, methods, effort))
+    # Processes that leave their group and meet again may wait for each other for ever.
+    with distributed.joined(run.torch_device):
+        for seed in seeds:
+            folder = None if run.checkpoints is None else run.checkpoints / f"seed{seed}"
+            own = replace(run, checkpoints=folder)
+            seeded = recipe.model_copy(update={"seed": seed})
+            with open_run(
+                seeded, library, run=own, progress=_named(progress, seed), further=further
+            ) as session:
+                results.append(_run_one(session, liberty, methods, effort))
     return results
 
 
@@ -92,6 +99,11 @@ def _run_one(
     ]
     return RunResult(
         seed=recipe.seed,
+        provenance={
+            "data": dict(dataset.provenance),
+            "device": session.device.type,
+            "threads": torch.get_num_threads(),
+        },
         float_accuracy=prepared.float_accuracy,
         baseline_accuracy=prepared.baseline_accuracy,
         n_parameters=parameter_count(prepared.network, 1).network,
@@ -106,7 +118,8 @@ def _gap(prepared: Prepared) -> dict[str, Any]:
     """Return how far k-means is from the exact optimum, as shares of its power and loss."""
     problem = prepared.problem
     gap = optimality_gap(problem, select(problem, Selector.KMEANS).members)
-    return {name: getattr(gap, name) for name in ("power", "max_power", "loss", "max_loss")}
+    # Checkpoints hold no scalars of NumPy.
+    return {name: float(getattr(gap, name)) for name in ("power", "max_power", "loss", "max_loss")}
 
 
 def _errors(session: Session, prepared: Prepared) -> dict[str, Any]:

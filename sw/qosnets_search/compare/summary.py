@@ -215,7 +215,7 @@ def summarise(runs: Sequence[RunResult], recipe: Recipe) -> Summary:
     runs
         At least one.
     recipe
-        Its selector says which method is ours, and it how many multipliers that may use.
+        Says which method is ours, by its selector, and how many multipliers that may use.
     """
     series = [
         _series(results, adaptation, runs)

@@ -9,10 +9,9 @@ from pathlib import Path
 import torch
 from qosnets.errors import InputError
 from qosnets.files import read_bytes, sha256
-from torch import Tensor
 
 from .augmentation import Augmentation
-from .dataset import ImageDataset, channel_statistics
+from .dataset import ImageDataset, Part
 
 __all__ = ["CIFAR10", "CIFAR100", "CifarFiles", "cifar_dataset"]
 
@@ -63,33 +62,20 @@ def cifar_dataset(files: CifarFiles, folder: Path) -> ImageDataset:
     """
     hashes: dict[str, str] = {}
     train = [_read(files, folder, name, n, hashes) for name, n in files.train]
-    train_images = torch.cat([images for images, _ in train])
-    train_labels = torch.cat([labels for _, labels in train])
-    test_images, test_labels = _read(files, folder, *files.test, hashes)
-    mean, std = channel_statistics(train_images)
-    provenance = {
-        "name": files.name,
-        "n_train": len(train_labels),
-        "n_test": len(test_labels),
-        "sha256": hashes,
-    }
-    return ImageDataset(
-        name=files.name,
-        train_images=train_images,
-        train_labels=train_labels,
-        test_images=test_images,
-        test_labels=test_labels,
+    images, labels = zip(*train, strict=True)
+    return ImageDataset.of_parts(
+        files.name,
+        (torch.cat(images), torch.cat(labels)),
+        _read(files, folder, *files.test, hashes),
         n_classes=files.n_classes,
-        mean=mean,
-        std=std,
         augmentation=Augmentation(padding=4),
-        provenance=provenance,
+        origin={"sha256": hashes},
     )
 
 
 def _read(
     files: CifarFiles, folder: Path, name: str, n_records: int, hashes: dict[str, str]
-) -> tuple[Tensor, Tensor]:
+) -> Part:
     """Return images and labels of a file, and note its hash."""
     where = f"{files.name}: {folder / name}"
     if not (folder / name).is_file():

@@ -1,9 +1,11 @@
 """A data set of labelled images, in two parts, held in memory."""
 
 import hashlib
+import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from qosnets.errors import InputError
@@ -11,9 +13,12 @@ from torch import Tensor
 
 from .augmentation import Augmentation
 
-__all__ = ["ImageDataset", "channel_statistics", "tensor_sha256"]
+__all__ = ["ImageDataset", "Part", "channel_statistics", "tensor_sha256"]
 
-_CHUNK = 4096
+Part: TypeAlias = tuple[Tensor, Tensor]
+"""Images and labels."""
+
+_CHUNK = 512
 """Images looked at in one go, which bounds memory."""
 
 
@@ -59,13 +64,44 @@ class ImageDataset:
             raise InputError(f"{self.name}: test images: {rule}, not {found}")
         n_channels = train.shape[1]
         for what, values in (("mean", self.mean), ("std", self.std)):
-            if len(values) != n_channels:
-                rule = f"must have a value for each of {n_channels} channels"
-                raise InputError(f"{self.name}: {what}: {rule}, not {len(values)}")
-        for channel, std in enumerate(self.std):
-            if not std > 0:
-                rule = f"must be positive, not {std:g}: the channel is constant"
-                raise InputError(f"{self.name}: std of channel {channel}: {rule}")
+            if len(values) != n_channels or not all(map(math.isfinite, values)):
+                rule = f"must be a finite number for each of {n_channels} channels"
+                raise InputError(f"{self.name}: {what}: {rule}, not {values}")
+        if min(self.std) <= 0:
+            rule = "must be positive, that of a constant channel is not"
+            raise InputError(f"{self.name}: std: {rule}: {self.std}")
+        try:
+            json.dumps(dict(self.provenance), allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{self.name}: provenance: must be JSON: {error}") from None
+
+    @classmethod
+    def of_parts(
+        cls,
+        name: str,
+        train: Part,
+        test: Part,
+        *,
+        n_classes: int,
+        augmentation: Augmentation | None,
+        origin: Mapping[str, Any],
+    ) -> "ImageDataset":
+        """Return the data set of two parts, with the statistics of the training images.
+
+        ``origin`` is added to the provenance, which starts with name and sizes.
+        """
+        mean, std = channel_statistics(train[0])
+        sizes = {"n_train": len(train[0]), "n_test": len(test[0])}
+        return cls(
+            name,
+            *train,
+            *test,
+            n_classes=n_classes,
+            mean=mean,
+            std=std,
+            augmentation=augmentation,
+            provenance={"name": name, **sizes, **origin},
+        )
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -115,7 +151,7 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
     """Return mean and standard deviation (of the population) of each channel.
 
     For uint8 images the sums are exact, hence the result the same on every machine; for float32
-    they are taken in double precision.
+    they are taken in double precision. The deviation of a constant channel is exactly 0.
     """
     n_values = images[:, 0].numel()
     sums, squares = (torch.zeros(images.shape[1], dtype=torch.float64) for _ in range(2))
@@ -125,6 +161,8 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
         squares += values.square().sum(1)
     means = sums / n_values
     variances = (squares / n_values - means.square()).clamp(min=0)
+    constant = (images.amin((0, 2, 3)) == images.amax((0, 2, 3))).cpu()
+    variances[constant] = 0
     return tuple(means.tolist()), tuple(variances.sqrt().tolist())
 
 

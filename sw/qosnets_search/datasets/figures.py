@@ -1,8 +1,8 @@
 """The ten classes of the procedural data set: plane figures given by signed fields.
 
-A field maps coordinates in units of the figure's radius to a number that is negative inside and
-about the distance to the border near it. ``shape`` in 0 .. 1, one for each figure, varies widths
-within a class.
+A field maps coordinates, in units of the figure's radius, to a number that is negative inside and
+about the distance to the border near it. Of two fields, the larger belongs to what is inside both
+and the smaller to what is inside either.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,10 @@ from .draws import Float32Array
 __all__ = ["FIGURES", "Field"]
 
 Field: TypeAlias = Callable[[Float32Array, Float32Array, Float32Array], Float32Array]
-"""``field(u, v, shape)``, all of them ``[figure, height, width]`` or broadcast to it."""
+"""``field(u, v, shape)`` for coordinates ``[figure, height, width]``.
+
+``shape``, ``[figure, 1, 1]`` in 0 .. 1, sets widths within the range of the class.
+"""
 
 # Normals of the sides, as literals: the sine of the machine may differ in its last bit.
 _TRIANGLE = ((0.0, 1.0), (-0.8660254, -0.5), (0.8660254, -0.5))
@@ -30,6 +33,21 @@ _PENTAGON = (
 )
 
 
+def _both(first: Float32Array, second: Float32Array) -> Float32Array:
+    inside: Float32Array = np.maximum(first, second)
+    return inside
+
+
+def _either(first: Float32Array, second: Float32Array) -> Float32Array:
+    inside: Float32Array = np.minimum(first, second)
+    return inside
+
+
+def _within(low: float, high: float, shape: Float32Array) -> Float32Array:
+    width: Float32Array = np.float32(low) + np.float32(high - low) * shape
+    return width
+
+
 def _length(u: Float32Array, v: Float32Array) -> Float32Array:
     length: Float32Array = np.sqrt(u * u + v * v)
     return length
@@ -37,8 +55,7 @@ def _length(u: Float32Array, v: Float32Array) -> Float32Array:
 
 def _turns(u: Float32Array, v: Float32Array) -> Float32Array:
     """Return the angle in turns, within ±1/2, to 0.001: a quadratic in place of the arctangent."""
-    small, large = np.minimum(abs(u), abs(v)), np.maximum(abs(u), abs(v))
-    ratio = small / np.maximum(large, np.float32(1e-6))
+    ratio = _either(abs(u), abs(v)) / np.maximum(_both(abs(u), abs(v)), np.float32(1e-6))
     eighth = ratio * (np.float32(0.1685) - np.float32(0.0435) * ratio)
     quarter = np.where(abs(v) > abs(u), np.float32(0.25) - eighth, eighth)
     half = np.where(u < 0, np.float32(0.5) - quarter, quarter)
@@ -47,63 +64,67 @@ def _turns(u: Float32Array, v: Float32Array) -> Float32Array:
 
 
 def _bands(x: Float32Array, per_unit: Float32Array) -> Float32Array:
-    """Return the field of bands of equal width and distance, ``per_unit`` of them."""
+    """Return the field of bands as wide as the gaps between them."""
     phase = x * per_unit
-    return (abs(phase - np.floor(phase) - np.float32(0.5)) - np.float32(0.25)) / per_unit
+    from_middle = abs(phase - np.floor(phase) - np.float32(0.5))
+    bands: Float32Array = (from_middle - np.float32(0.25)) / per_unit
+    return bands
 
 
 def _disc(u: Float32Array, v: Float32Array, shape: Float32Array) -> Float32Array:
-    return _length(u, v) - (0.75 + 0.1 * shape)
+    return _length(u, v) - _within(0.75, 0.85, shape)
 
 
 def _ring(u: Float32Array, v: Float32Array, shape: Float32Array) -> Float32Array:
-    return abs(_length(u, v) - 0.7) - (0.12 + 0.12 * shape)
+    return abs(_length(u, v) - np.float32(0.7)) - _within(0.12, 0.24, shape)
 
 
 def _triangle(u: Float32Array, v: Float32Array, shape: Float32Array) -> Float32Array:
-    sides = (u * x + v * y for x, y in _TRIANGLE)
-    return reduce(np.maximum, sides) - (0.48 + 0.06 * shape)
+    sides = (u * np.float32(x) + v * np.float32(y) for x, y in _TRIANGLE)
+    return reduce(_both, sides) - _within(0.48, 0.54, shape)
 
 
 def _square(u: Float32Array, v: Float32Array, shape: Float32Array) -> Float32Array:
-    return np.maximum(abs(u), abs(v)) - (0.65 + 0.1 * shape)
+    return _both(abs(u), abs(v)) - _within(0.65, 0.75, shape)
 
 
 def _star(u: Float32Array, v: Float32Array, shape: Float32Array) -> Float32Array:
-    """Five points: inside of at least four of five sides."""
-    sides = [u * x + v * y for x, y in _PENTAGON]
-    second_largest = reduce(np.maximum, (np.minimum(a, b) for a, b in combinations(sides, 2)))
-    return second_largest - (0.29 + 0.05 * shape)
+    """Five points: inside at least four of five sides, hence the second largest of the fields."""
+    sides = [u * np.float32(x) + v * np.float32(y) for x, y in _PENTAGON]
+    four = reduce(_both, (_either(*two) for two in combinations(sides, 2)))
+    return four - _within(0.29, 0.34, shape)
 
 
 def _cross(u: Float32Array, v: Float32Array, shape: Float32Array) -> Float32Array:
-    x, y, width = abs(u), abs(v), 0.16 + 0.12 * shape
-    length = np.float32(0.95)
-    bars = (np.maximum(x - length, y - width), np.maximum(x - width, y - length))
-    return np.minimum(*bars)
+    width, length = _within(0.16, 0.28, shape), np.float32(0.95)
+    flat = _both(abs(u) - length, abs(v) - width)
+    upright = _both(abs(u) - width, abs(v) - length)
+    return _either(flat, upright)
 
 
 def _stripes(u: Float32Array, v: Float32Array, shape: Float32Array) -> Float32Array:
-    return np.maximum(_length(u, v) - np.float32(0.9), _bands(u, 1.3 + 0.7 * shape))
+    return _both(_length(u, v) - np.float32(0.9), _bands(u, _within(1.3, 2.0, shape)))
 
 
 def _checkerboard(u: Float32Array, v: Float32Array, shape: Float32Array) -> Float32Array:
-    per_unit = 1.0 + 0.6 * shape
+    per_unit = _within(1.0, 1.6, shape)
     columns, rows = _bands(u, per_unit), _bands(v, per_unit)
-    either_or = np.maximum(np.minimum(columns, rows), -np.maximum(columns, rows))
-    return np.maximum(_length(u, v) - np.float32(0.9), either_or)
+    just_one = _both(_either(columns, rows), -_both(columns, rows))
+    return _both(_length(u, v) - np.float32(0.9), just_one)
 
 
 def _spiral(u: Float32Array, v: Float32Array, shape: Float32Array) -> Float32Array:
-    radius, per_unit = _length(u, v), 1.3 + 0.5 * shape
-    winding = np.where(shape * 16 % 2 < 1, _turns(u, v), -_turns(u, v))
-    return np.maximum(radius - np.float32(0.95), _bands(radius + winding / per_unit, per_unit))
+    radius, per_unit = _length(u, v), _within(1.3, 1.8, shape)
+    arm = _bands(radius + _turns(u, v) / per_unit, per_unit)
+    return _both(radius - np.float32(0.95), arm)
 
 
 def _pair(u: Float32Array, v: Float32Array, shape: Float32Array) -> Float32Array:
-    small = 0.3 + 0.1 * shape
-    left, right = _length(u - 0.52, v) - small, _length(u + 0.52, v) - (0.72 - small)
-    return np.minimum(left, right)
+    """Two discs, the smaller the one the larger the other."""
+    radius, distance = _within(0.3, 0.4, shape), np.float32(0.52)
+    left = _length(u - distance, v) - radius
+    right = _length(u + distance, v) - (np.float32(0.72) - radius)
+    return _either(left, right)
 
 
 FIGURES: dict[str, Field] = {

@@ -1,6 +1,7 @@
 """Data sets of the user: what a factory may return."""
 
 from collections.abc import Sized
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -8,7 +9,7 @@ from qosnets.errors import InputError
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from .dataset import ImageDataset, channel_statistics, tensor_sha256
+from .dataset import ImageDataset, Part, tensor_sha256
 
 __all__ = ["as_image_dataset"]
 
@@ -21,10 +22,11 @@ def as_image_dataset(made: object, name: str) -> ImageDataset:
     Parameters
     ----------
     made
-        An ImageDataset, or a pair of training and test part. A part is a pair of tensors, images
-        and labels, or a torch ``Dataset`` of such pairs for one image, which is read once: a random
-        transform of it is frozen. Mean and deviation are those of the training images, classes
-        are counted up to the largest label, and nothing is augmented.
+        An ImageDataset, whose provenance gets the hash of all images and labels; or a pair of
+        training and test part. A part is a pair of tensors, images and labels, or a torch
+        ``Dataset`` of such pairs for one image, which is read once: a random transform of it is
+        frozen. Mean and deviation are those of the training images, classes are counted up to the
+        largest label, and nothing is augmented.
     name
         Name of the data set, for messages and provenance.
 
@@ -34,35 +36,28 @@ def as_image_dataset(made: object, name: str) -> ImageDataset:
         If it is none of these, or if images or labels break the rules of ImageDataset.
     """
     if isinstance(made, ImageDataset):
-        return made
+        train = (made.train_images, made.train_labels)
+        test = (made.test_images, made.test_labels)
+        hashed = {**made.provenance, "sha256": tensor_sha256(*train, *test)}
+        return replace(made, provenance=hashed)
     if not isinstance(made, tuple | list) or len(made) != 2:
         rule = "must return an ImageDataset or a pair of a training and a test part"
         raise InputError(f"{name}: {rule}, not {type(made).__name__}")
-    (train_images, train_labels), (test_images, test_labels) = (
+    train, test = (
         _part(part, f"{name}: {which} part")
         for part, which in zip(made, ("training", "test"), strict=True)
     )
-    mean, std = channel_statistics(train_images)
-    return ImageDataset(
-        name=name,
-        train_images=train_images,
-        train_labels=train_labels,
-        test_images=test_images,
-        test_labels=test_labels,
-        n_classes=int(torch.cat([train_labels, test_labels]).max()) + 1,
-        mean=mean,
-        std=std,
+    return ImageDataset.of_parts(
+        name,
+        train,
+        test,
+        n_classes=int(torch.cat([train[1], test[1]]).max()) + 1,
         augmentation=None,
-        provenance={
-            "name": name,
-            "n_train": len(train_images),
-            "n_test": len(test_images),
-            "sha256": tensor_sha256(train_images, test_images),
-        },
+        origin={"sha256": tensor_sha256(*train, *test)},
     )
 
 
-def _part(part: object, where: str) -> tuple[Tensor, Tensor]:
+def _part(part: object, where: str) -> Part:
     """Return images, uint8 or float32, and labels, int64."""
     match part:
         case [Tensor() as images, Tensor() as labels]:
@@ -83,7 +78,7 @@ def _part(part: object, where: str) -> tuple[Tensor, Tensor]:
     return images.detach().cpu(), labels.detach().cpu().long()
 
 
-def _read(dataset: Dataset[Any], n: int, where: str) -> tuple[Tensor, Tensor]:
+def _read(dataset: Dataset[Any], n: int, where: str) -> Part:
     images: list[Tensor] = []
     labels: list[Tensor] = []
     for index in range(n):

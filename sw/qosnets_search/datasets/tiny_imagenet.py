@@ -18,7 +18,7 @@ from qosnets.files import read_bytes
 
 from .augmentation import Augmentation
 from .cache import Arrays, cached_arrays
-from .dataset import ImageDataset, channel_statistics
+from .dataset import ImageDataset
 
 __all__ = ["OFFICIAL", "TinyImageNetSizes", "tiny_imagenet_dataset"]
 
@@ -65,23 +65,13 @@ def tiny_imagenet_dataset(folder: Path, sizes: TinyImageNetSizes = OFFICIAL) -> 
     images = torch.from_numpy(arrays["images"])
     labels = torch.tensor(listing.labels)
     n_train = listing.n_train
-    mean, std = channel_statistics(images[:n_train])
-    return ImageDataset(
-        name=NAME,
-        train_images=images[:n_train],
-        train_labels=labels[:n_train],
-        test_images=images[n_train:],
-        test_labels=labels[n_train:],
+    return ImageDataset.of_parts(
+        NAME,
+        (images[:n_train], labels[:n_train]),
+        (images[n_train:], labels[n_train:]),
         n_classes=sizes.n_classes,
-        mean=mean,
-        std=std,
         augmentation=Augmentation(padding=8),
-        provenance={
-            "name": NAME,
-            "n_train": n_train,
-            "n_test": len(labels) - n_train,
-            "sha256": str(arrays["sha256"]),
-        },
+        origin={"sha256": str(arrays["sha256"])},
     )
 
 

@@ -194,9 +194,12 @@ def _run_node(node: Node, inputs: Sequence[Tensor]) -> Tensor:
         case AvgPoolNode():
             (zero_point,), (mult,) = node.input_zero_points, node.mult
             # Sums of few codes: float32 holds them exactly.
-            padded = _pad(inputs[0].to(torch.float32) - zero_point, node.padding, 0.0)
-            sums = F.avg_pool2d(padded, node.kernel, node.stride, divisor_override=1)
+            centred_codes = _pad(inputs[0].to(torch.float32) - zero_point, node.padding, 0.0)
+            sums = F.avg_pool2d(centred_codes, node.kernel, node.stride, divisor_override=1)
             return _requantised(sums.to(torch.int64) * mult, node)
+        case MaxPoolNode(kernel=(1, 1)):
+            padded = _pad(inputs[0], node.padding, 0)
+            return padded[:, :, :: node.stride[0], :: node.stride[1]].contiguous()
         case MaxPoolNode():
             # Code 0, the smallest, never wins.
             filled = _pad(inputs[0].to(torch.float32), node.padding, 0.0)

@@ -120,6 +120,8 @@ class QuantisedNetwork(nn.Module):
             case AvgPoolStep():
                 padded = _pad(x, step.padding, 0.0)
                 return self._quantise(step, F.avg_pool2d(padded, step.kernel, step.stride))
+            case MaxPoolStep(kernel=(1, 1)):
+                return x[:, :, :: step.stride[0], :: step.stride[1]]
             case MaxPoolStep():
                 return F.max_pool2d(_pad(x, step.padding, -torch.inf), step.kernel, step.stride)
             case ZerosStep():

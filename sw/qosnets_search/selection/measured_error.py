@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from qosnets.geometry import LayerKind
 from qosnets.lut import Lut, exact_lut
@@ -40,7 +41,9 @@ def _errors(layer: IntegerLayer, x: Tensor, table: Lut) -> Iterator[Tensor]:
     weights = torch.from_numpy(layer.weights.codes).to(x.device)
     if geometry.kind is LayerKind.CONV:
         weights = weights.reshape(geometry.out_channels, -1, *geometry.kernel)
-    approximate, exact = (torch.from_numpy(lut).to(x.device) for lut in (table, exact_lut()))
+    approximate, exact = (
+        torch.from_numpy(np.ascontiguousarray(lut)).to(x.device) for lut in (table, exact_lut())
+    )
     chunk_images = max(1, CHUNK_OUTPUTS // (geometry.out_channels * geometry.positions))
     for images in torch.split(x, chunk_images):
         sums = accumulate(images, weights, approximate, geometry)

@@ -5,24 +5,29 @@ processes hold the same network at any time. In one process all of this does not
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-__all__ = ["average_", "is_first", "rank", "start", "stop", "world_size"]
+__all__ = ["average_", "is_first", "joined", "rank", "world_size"]
 
 
-def start(device: torch.device) -> None:
-    """Join the other processes, if ``torchrun`` has started this one."""
-    if dist.is_available() and "RANK" in os.environ and not dist.is_initialized():
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+@contextmanager
+def joined(device: torch.device) -> Iterator[None]:
+    """Join the other processes, if ``torchrun`` has started this one; leave them after the block.
 
-
-def stop() -> None:
-    """Leave the other processes."""
-    if _is_parallel():
+    Within another such block it does nothing.
+    """
+    if not dist.is_available() or "RANK" not in os.environ or dist.is_initialized():
+        yield
+        return
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield
+    finally:
         dist.destroy_process_group()
 
 
@@ -37,7 +42,7 @@ def rank() -> int:
 
 
 def is_first() -> bool:
-    """Tell whether this process speaks and writes for all; works before :func:`start`, too."""
+    """Tell whether this process speaks and writes for all; works before :func:`joined`, too."""
     return int(os.environ.get("RANK", "0")) == 0
 
 
