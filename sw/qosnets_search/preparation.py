@@ -1,7 +1,8 @@
 """What every method of selection starts from: a quantised network and what it tolerates."""
 
 import copy
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,7 +18,7 @@ from .datasets.dataset import ImageDataset
 from .evaluation import accuracy, float_accuracy, input_codes
 from .quantised.code_range import CodeRange
 from .quantised.export import integer_network
-from .quantised.integer import IntegerNetwork, LayerTrace, traces
+from .quantised.integer import IntegerNetwork, LayerTrace, layer_traces
 from .quantised.network import QuantisedNetwork
 from .quantised.trace import trace
 from .recipe import Recipe
@@ -33,6 +34,8 @@ __all__ = ["Prepared", "Report", "Session", "exact_traces", "prepare"]
 
 Report = Callable[[str, int, int], None]
 """Called with a stage, the steps done and their total."""
+
+_log = logging.getLogger(__name__)
 
 N_STATISTICS_IMAGES = 128
 """Training images that the error model sees."""
@@ -148,11 +151,24 @@ def _train_float(session: Session, module: nn.Module) -> tuple[nn.Module, float]
                 progress=session.report(stage),
             )
         share = float_accuracy(trained.eval(), session.dataset, session.device)
+        if not session.recipe.float_training.epochs:
+            _warn_if_untrained(share, session)
         return {"state": trained.cpu().state_dict(), "accuracy": share}
 
     result = session.checkpoints.stage("float training", compute)
     module.load_state_dict(result["state"])
     return module.cpu().eval(), result["accuracy"]
+
+
+def _warn_if_untrained(share: float, session: Session) -> None:
+    """Tell that a network which is taken as trained guesses no better than chance."""
+    if share < 1.5 / session.dataset.n_classes:
+        _log.warning(
+            "model %s: classifies %.1f %% of the test images correctly, as by chance; the recipe"
+            " does not train it (float_training.epochs is 0)",
+            session.recipe.model,
+            100 * share,
+        )
 
 
 def _train_quantised(session: Session, network: QuantisedNetwork) -> None:
@@ -200,10 +216,9 @@ def _preferences(
     """Return what the layers think of the multipliers, from training images."""
     offered = session.offered
     generator = session.generator("error model")
-    found = exact_traces(session, network, integer)
     statistics = {
-        name: layer_statistics(layer, found[name], generator)
-        for name, layer in integer.layers.items()
+        name: layer_statistics(integer.layers[name], trace, generator)
+        for name, trace in exact_traces(session, network, integer)
     }
     return preferences(
         [candidate.lut for candidate in offered],
@@ -216,10 +231,10 @@ def _preferences(
 
 def exact_traces(
     session: Session, network: QuantisedNetwork, integer: IntegerNetwork
-) -> dict[str, LayerTrace]:
-    """Return the traces of training images, drawn at random, with the exact multiplier."""
+) -> Iterator[tuple[str, LayerTrace]]:
+    """Yield each layer's trace of training images, drawn at random, with the exact multiplier."""
     dataset = session.dataset
     order = torch.randperm(len(dataset.train_images), generator=session.generator("statistics"))
     images = dataset.train_images[order[:N_STATISTICS_IMAGES]]
     codes = input_codes(network.input_quantiser.affine, dataset, images)
-    return traces(integer, dict.fromkeys(integer.layers, exact_lut()), codes)
+    return layer_traces(integer, dict.fromkeys(integer.layers, exact_lut()), codes)

@@ -65,7 +65,7 @@ class Recipe(_Record):
     """Of weights, batches, noise and clustering."""
     n_multipliers: Annotated[int, Field(ge=1, le=MAX_MULTIPLIERS)] = 4
     """Largest number of different multipliers."""
-    scales: Annotated[list[Positive], Field(min_length=1)] = [0.1, 0.3, 1.0]
+    scales: Annotated[list[Positive], Field(min_length=1)] = [0.2, 0.5, 1.0]
     """One per operating point, ascending: factor on the error that each layer may have."""
     batch_size: Annotated[int, Field(ge=2, le=65_536)] = 128
     n_vector_images: Annotated[int, Field(ge=1)] = 10

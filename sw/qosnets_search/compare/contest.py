@@ -155,10 +155,9 @@ def _activation_histograms(
     session: Session, prepared: Prepared
 ) -> dict[str, npt.NDArray[np.float64]]:
     """Return how often each code enters each layer, ``[256]``."""
-    traces = exact_traces(session, prepared.network, prepared.integer)
     return {
         name: np.bincount(trace.x.cpu().numpy().ravel(), minlength=256).astype(np.float64)
-        for name, trace in traces.items()
+        for name, trace in exact_traces(session, prepared.network, prepared.integer)
     }
 
 

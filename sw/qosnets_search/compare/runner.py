@@ -128,7 +128,7 @@ def _errors(session: Session, prepared: Prepared) -> dict[str, Any]:
         item.entry.name: oriented(item.lut, port)
         for item, port in zip(session.offered, prepared.preferences.ports, strict=True)
     }
-    traces = exact_traces(session, prepared.network, prepared.integer)
+    traces = dict(exact_traces(session, prepared.network, prepared.integer))
     generator = session.generator("error validation")
     records = validate(prepared.integer.layers, traces, tables, generator)
     agreements = {model.value: asdict(agreement(records, model)) for model in ErrorModel}

@@ -37,6 +37,7 @@ __all__ = [
     "IntegerLayer",
     "IntegerNetwork",
     "LayerTrace",
+    "layer_traces",
     "logits",
     "requantise_plain",
     "run_layer",
@@ -76,10 +77,12 @@ class LayerTrace:
     """Codes, uint8."""
 
 
-def traces(
+def layer_traces(
     network: IntegerNetwork, arithmetic: Mapping[str, LayerArithmetic], codes: Tensor
-) -> dict[str, LayerTrace]:
-    """Run the network and keep what enters and leaves each layer.
+) -> Iterator[tuple[str, LayerTrace]]:
+    """Run the network and yield the name of each layer and what enters and leaves it.
+
+    Nothing is kept that no later node reads.
 
     Parameters
     ----------
@@ -90,18 +93,26 @@ def traces(
     codes
         Input codes, uint8 ``[image, channel, height, width]``.
     """
-    found = {}
     for node, _, trace in _run(network, arithmetic, codes):
         if isinstance(node, LayerNode):
             assert trace is not None
-            found[node.layer] = trace
-    return found
+            yield node.layer, trace
+
+
+def traces(
+    network: IntegerNetwork, arithmetic: Mapping[str, LayerArithmetic], codes: Tensor
+) -> dict[str, LayerTrace]:
+    """Return all of :func:`layer_traces`, by the name of the layer."""
+    return dict(layer_traces(network, arithmetic, codes))
 
 
 def logits(
     network: IntegerNetwork, arithmetic: Mapping[str, LayerArithmetic], codes: Tensor
 ) -> Tensor:
-    """Return the codes of the logits, uint8 ``[image, class]``; arguments as for :func:`traces`."""
+    """Return the codes of the logits, uint8 ``[image, class]``.
+
+    Arguments as for :func:`layer_traces`.
+    """
     *_, (_, result, _) = _run(network, arithmetic, codes)
     return result
 
