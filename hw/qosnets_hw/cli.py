@@ -14,6 +14,7 @@ from qosnets.errors import QosnetsError
 from .cli_compare import compare
 from .cli_library import app as library_app
 from .cli_output import print_json
+from .cli_recipe import DEFAULT_LIBRARY, CandidateLibrary
 from .cli_search import network, search
 from .cli_store import OnlyLibrary
 from .defaults import DEFAULT_EXTENT, DEFAULT_K_MAX, DEFAULT_PSUM_DEPTH, MAX_EXTENT
@@ -40,11 +41,6 @@ Cols = Annotated[int, typer.Option(help=f"Columns of the array, 1..{MAX_EXTENT}.
 KMax = Annotated[int, typer.Option(help="Largest reduction, where ops.json has no geometry.")]
 PsumDepth = Annotated[int, typer.Option(help="Output positions that can be accumulated at once.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything that is drawn.")]
-CandidateLibrary = Annotated[
-    str, typer.Option("--library", help="Library to choose multipliers from.", metavar="NAME")
-]
-
-DEFAULT_LIBRARY = "evolved"
 
 
 def _version(value: bool) -> None:

@@ -14,7 +14,18 @@ from qosnets.files import canonical_json, check_output_folder, publish
 
 from .cli_output import print_json, print_table, report_progress
 from .cli_plots import use_own_cache
-from .cli_search import floats, search_packages
+from .cli_recipe import (
+    DEFAULT_LIBRARY,
+    CandidateLibrary,
+    Data,
+    DataDir,
+    Device,
+    Model,
+    RecipeSource,
+    Settings,
+    floats,
+    search_packages,
+)
 from .cli_store import LibertyFile, estimated, load_library
 
 if TYPE_CHECKING:
@@ -38,34 +49,11 @@ MAX_SEED = 2**31 - 1
 
 def compare(
     out: Annotated[Path, typer.Option("--out", help="Output folder.", metavar="DIR")],
-    recipe: Annotated[
-        str | None,
-        typer.Option(
-            help="How networks are trained: a TOML file, or the name of one in the package.",
-            show_default="that of the model",
-            metavar="FILE|NAME",
-        ),
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="Network: a name that `network` knows, or package.module:factory.",
-            show_default="digits",
-        ),
-    ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            help="Data: digits, scenes, cifar10, cifar100, tinyimagenet, package.module:factory.",
-            show_default="that of the recipe",
-        ),
-    ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Folder with the files of the data set.", metavar="DIR")
-    ] = None,
-    library: Annotated[
-        str, typer.Option("--library", help="Library to choose multipliers from.", metavar="NAME")
-    ] = "evolved",
+    recipe: RecipeSource = None,
+    model: Model = None,
+    data: Data = None,
+    data_dir: DataDir = None,
+    library: CandidateLibrary = DEFAULT_LIBRARY,
     liberty: LibertyFile = None,
     methods: Annotated[
         str | None,
@@ -91,18 +79,8 @@ def compare(
             metavar="PP,PP,…",
         ),
     ] = "0.5,1,2",
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            help="Change a value of the recipe, as in tuning.epochs=3; may be repeated.",
-            metavar="FIELD=VALUE",
-        ),
-    ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(help="cpu, cuda or another device of PyTorch.", show_default="a GPU, if any"),
-    ] = None,
+    settings: Settings = None,
+    device: Device = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue or extend what is in the output folder.")
     ] = False,

@@ -6,6 +6,7 @@ import typer
 from qosnets_library.evolution.goal import Cost, Metric
 
 from .cli_output import report_progress
+from .cli_recipe import floats
 from .cli_store import LibertyFile, OperandsFile, load_library
 
 __all__ = ["evolve"]
@@ -68,7 +69,7 @@ def evolve(
             data_home() / library,
             library,
             metric=metric,
-            bounds=_numbers(bounds),
+            bounds=tuple(floats(bounds, "--bounds")),
             cost=cost,
             operands=UNIFORM if operands is None else load_operands(operands),
             liberty=load_liberty(liberty),
@@ -81,12 +82,3 @@ def evolve(
             progress=lambda done, total, _: progress("Evolving", done, total),
         )
     typer.echo(f"{library}: {len(evolved.entries)} multipliers evolved, in {evolved.folder}")
-
-
-def _numbers(text: str) -> tuple[float, ...]:
-    from qosnets.errors import InputError
-
-    try:
-        return tuple(float(item) for item in text.split(","))
-    except ValueError:
-        raise InputError(f"--bounds: must be numbers separated by commas, not {text!r}") from None

@@ -1,65 +1,40 @@
 """``qosnets-hw search`` and ``network``."""
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from qosnets.errors import InputError, ToolError
+from qosnets.errors import InputError
 
 from .cli_output import print_json, print_table, report_progress
+from .cli_recipe import (
+    DEFAULT_LIBRARY,
+    CandidateLibrary,
+    Data,
+    DataDir,
+    Device,
+    Model,
+    RecipeSource,
+    Settings,
+    floats,
+    search_packages,
+)
 from .cli_store import estimated, load_library
 
 if TYPE_CHECKING:
     from qosnets.geometry import Geometry
 
-__all__ = ["floats", "network", "search", "search_packages"]
-
-
-@contextmanager
-def search_packages() -> Iterator[None]:
-    """Say what to install where an import in the block fails for want of a package."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("qosnets"):
-            raise
-        hint = "install with: pip install 'qosnets-hw[search]'"
-        raise ToolError(f"{error.name}: not found; the search needs it; {hint}") from None
+__all__ = ["network", "search"]
 
 
 def search(
     out: Annotated[Path, typer.Option("--out", help="Output folder.", metavar="DIR")],
-    recipe: Annotated[
-        str | None,
-        typer.Option(
-            help="What to do: a TOML file, or the name of one in the package.",
-            show_default="that of the model",
-            metavar="FILE|NAME",
-        ),
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="Network: a name that `network` knows, or package.module:factory.",
-            show_default="digits",
-        ),
-    ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            help="Data: digits, scenes, cifar10, cifar100, tinyimagenet, package.module:factory.",
-            show_default="that of the recipe",
-        ),
-    ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Folder with the files of the data set.", metavar="DIR")
-    ] = None,
-    library: Annotated[
-        str, typer.Option("--library", help="Library to choose multipliers from.", metavar="NAME")
-    ] = "evolved",
+    recipe: RecipeSource = None,
+    model: Model = None,
+    data: Data = None,
+    data_dir: DataDir = None,
+    library: CandidateLibrary = DEFAULT_LIBRARY,
     multipliers: Annotated[
         int | None, typer.Option(help="Multipliers to choose, 1..8.", show_default="4")
     ] = None,
@@ -70,18 +45,8 @@ def search(
     seed: Annotated[
         int | None, typer.Option(help="Seed of everything that is drawn.", show_default="1")
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            help="Change a value of the recipe, as in tuning.epochs=3; may be repeated.",
-            metavar="FIELD=VALUE",
-        ),
-    ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(help="cpu, cuda or another device of PyTorch.", show_default="a GPU, if any"),
-    ] = None,
+    settings: Settings = None,
+    device: Device = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an interrupted run of the same options.")
     ] = False,
@@ -135,14 +100,6 @@ def search(
     print_operating_points(file)
     if explain:
         explain_simulation(file.ops, candidates)
-
-
-def floats(text: str, option: str) -> list[float]:
-    """Return the numbers of an option, which are separated by commas."""
-    try:
-        return [float(item) for item in text.split(",")]
-    except ValueError:
-        raise InputError(f"{option}: must be numbers separated by commas, not {text!r}") from None
 
 
 def network(

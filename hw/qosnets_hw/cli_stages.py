@@ -10,7 +10,7 @@ from qosnets.library import Library, cache_home
 from qosnets.ops import OperatingPoint, Ops, OpsFile
 
 from .cli_output import Progress, print_json, print_table, report_progress
-from .cli_search import search_packages
+from .cli_recipe import search_packages
 from .cli_store import estimated, load_libraries
 
 if TYPE_CHECKING:

@@ -28,12 +28,10 @@ STRETCH = (0.7, 1.0)
 WARP = 0.13
 """By how much the figure's outline is displaced, at most, in units of its radius."""
 BACKGROUND = (0.2, 0.8)
-CONTRAST = (0.2, 0.5)
+CONTRAST = (0.2, 0.52)
 """Greatest difference of a channel to the background's colour."""
 CHANNEL = (0.3, 1.0)
 """Share of it in each channel."""
-DARKER = 0.3
-"""Share of figures that are darker than the background."""
 TEXTURE = (0.05, 0.3)
 N_SPOTS = 3
 SPOT_AXIS = (0.8, 2.8)
@@ -44,7 +42,7 @@ BAR_WIDTH = (0.4, 1.3)
 LIGHT = (0.7, 1.2)
 GRADIENT = (-0.02, 0.02)
 """Change of the light per pixel, in each direction."""
-NOISE = (0.03, 0.14)
+NOISE = (0.02, 0.13)
 """Standard deviation, the same for all pixels of an image."""
 
 
@@ -73,9 +71,7 @@ def render(labels: NDArray[np.int64], draws: Draws) -> NDArray[np.uint8]:
         image = _over(
             image, _spot(draws, n), background + _signs(draws, n, 3) * _contrast(draws, n)
         )
-    darker = draws.uniform(0, 1, n, 1, 1, 1) < DARKER
-    contrast = _contrast(draws, n)
-    colour = background + np.where(darker, -contrast, contrast)
+    colour = background + _signs(draws, n, 1) * _contrast(draws, n)
     image = _over(image, _figure(labels, draws), colour + _texture(draws, n))
     for _ in range(N_BARS):
         image = _over(image, _bar(draws, n), background + _signs(draws, n, 3) * _contrast(draws, n))

@@ -27,17 +27,10 @@ def train_float(
 def observe_ranges(
     network: QuantisedNetwork, batches: Batches, schedule: Schedule, *, progress: Progress
 ) -> None:
-    """Train on without quantisation while the observers find the ranges of all activations.
-
-    Raises
-    ------
-    InputError
-        If an activation is not finite.
-    """
+    """Train on without quantisation while the observers find the ranges of all activations."""
     network.train()
     network.switch_quantisation(observing=True, quantising=False)
     fit(network, network.parameters(), batches, schedule, progress=progress)
-    _check_ranges(network)
 
 
 def train_quantised(
@@ -46,6 +39,11 @@ def train_quantised(
     """Train with fake quantisation, then freeze all ranges; BatchNorm stays a layer of its own.
 
     Leaves the network in evaluation mode.
+
+    Raises
+    ------
+    InputError
+        If an activation is not finite.
     """
     network.train()
     network.switch_quantisation(observing=True, quantising=True)
