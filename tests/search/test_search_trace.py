@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from qosnets.errors import InputError
 from qosnets.graph import LayerNode
 from qosnets.lut import Lut
 from qosnets.ops import Layer, Ops
+from qosnets_search.models.catalogue import MODELS
 from qosnets_search.quantised.code_range import FULL_CODE_RANGE
 from qosnets_search.quantised.export import check_accumulators, integer_network
 from qosnets_search.quantised.integer import IntegerNetwork, logits, traces
@@ -59,12 +61,26 @@ def test_unquantised_network_is_the_module(odd: Odd) -> None:
     assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
 
 
-@odd_networks
-def test_integer_network_is_the_golden_model_in_every_bit(odd: Odd) -> None:
-    images = images_for(odd)
+NETWORKS = {
+    **ODD_NETWORKS,
+    **{
+        name: Odd(
+            partial(model.factory, n_classes=10, in_channels=model.input_shape[0]),
+            model.input_shape,
+            (),
+        )
+        for name, model in MODELS.items()
+    },
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_integer_network_is_the_golden_model_in_every_bit(name: str) -> None:
+    odd = NETWORKS[name]
+    images = images_for(odd, 8)
     network = quantised(odd, images)
     integer = integer_network(network)
-    codes = network.input_quantiser.affine.to_int(images)
+    codes = network.input_quantiser.affine.to_int(images)[: 1 if name in MODELS else 8]
     tables = dict.fromkeys(integer.layers, TRUNCATED)
     ours = traces(integer, tables, codes)
     tensors = {"input": codes.numpy()}
@@ -72,12 +88,12 @@ def test_integer_network_is_the_golden_model_in_every_bit(odd: Odd) -> None:
         if isinstance(node, LayerNode):
             layer = integer.layers[node.layer]
             x = tensors[node.inputs[0]]
-            trace_ = golden.run_layer(
+            wanted = golden.run_layer(
                 x, layer.geometry, layer.weights, layer.requantisation, TRUNCATED
             )
-            assert np.array_equal(ours[node.layer].acc.numpy(), trace_.acc)
-            assert np.array_equal(ours[node.layer].out.numpy(), trace_.out)
-            tensors[node.output] = trace_.out
+            assert np.array_equal(ours[node.layer].acc.numpy(), wanted.acc)
+            assert np.array_equal(ours[node.layer].out.numpy(), wanted.out)
+            tensors[node.output] = wanted.out
         else:
             tensors[node.output] = golden.run_node(node, tensors)
     assert np.array_equal(logits(integer, tables, codes).numpy(), tensors[node.output])
