@@ -104,7 +104,8 @@ def _check_same(path: Path, before: Any, now: Mapping[str, Any]) -> None:
 
 def _difference(field: str, before: Any, now: Any) -> tuple[str, Any, Any] | None:
     if isinstance(before, dict) and isinstance(now, Mapping):
-        for key in sorted({*before, *now}):
+        # In the order of the identity: its first parts explain differences in the others.
+        for key in dict.fromkeys([*now, *before]):
             path = f"{field}.{key}" if field else str(key)
             found = _difference(path, before.get(key), now.get(key))
             if found is not None:

@@ -1,6 +1,7 @@
 """The search as a whole: from a library to ``ops.json`` with parameters and vectors."""
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 from qosnets.errors import InputError
 from qosnets.library import Library
+from torch import nn
 
 from .adaptation import Adaptation, adapt
 from .checkpoints import Checkpoints
@@ -101,12 +103,7 @@ def search(
         If an exported constant or accumulator does not fit its format.
     """
     with open_run(recipe, library, run=run, progress=progress) as session:
-        module = load_model(
-            recipe.model,
-            input_shape=session.dataset.input_shape,
-            n_classes=session.dataset.n_classes,
-        )
-        prepared = prepare(session, module)
+        prepared = prepare(session)
         result = _operating_points(session, prepared)
         return to_files(result, session, library)
 
@@ -126,19 +123,27 @@ def open_run(
     """
     offered = load_candidates(library)
     device = run.torch_device
-    with distributed.joined(device), _reproducible(recipe):
-        dataset = load_dataset(recipe.data, folder=run.data_folder, seed=0)
-        identity = _identity(recipe, offered, dataset, device) | dict(further or {})
+    with distributed.joined(device), _reproducible(recipe, device):
+        dataset = load_dataset(recipe.data, folder=run.data_folder)
+        module = load_model(
+            recipe.model, input_shape=dataset.input_shape, n_classes=dataset.n_classes
+        )
+        identity = _identity(recipe, offered, dataset, module, device) | dict(further or {})
         checkpoints = Checkpoints(run.checkpoints, identity, resume=run.resume)
-        yield Session(recipe, dataset, offered, device, checkpoints, progress)
+        yield Session(recipe, dataset, module, offered, device, checkpoints, progress)
 
 
 def _identity(
-    recipe: Recipe, offered: list[Candidate], dataset: ImageDataset, device: torch.device
+    recipe: Recipe,
+    offered: list[Candidate],
+    dataset: ImageDataset,
+    module: nn.Module,
+    device: torch.device,
 ) -> dict[str, Any]:
     """Return everything that the results of a run depend on."""
     return {
         "recipe": recipe.model_dump(mode="json"),
+        "model": _digest(module),
         "candidates": {
             candidate.entry.name: [candidate.entry.netlist_sha256, candidate.relative_power]
             for candidate in offered
@@ -150,14 +155,28 @@ def _identity(
     }
 
 
+def _digest(module: nn.Module) -> str:
+    """Return a digest of a module's structure and initial values."""
+    digest = hashlib.sha256(str(module).encode())
+    for name, value in module.state_dict().items():
+        digest.update(f"{name} {value.dtype} {list(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
 @contextlib.contextmanager
-def _reproducible(recipe: Recipe) -> Iterator[None]:
-    """Make torch reproducible: threads, seed, deterministic algorithms; restore them afterwards."""
+def _reproducible(recipe: Recipe, device: torch.device) -> Iterator[None]:
+    """Make torch reproducible: threads, seed, deterministic algorithms; restore them afterwards.
+
+    On a GPU some operations have no deterministic form; PyTorch warns of them.
+    """
     n_threads = torch.get_num_threads()
     deterministic = torch.are_deterministic_algorithms_enabled()
     if recipe.n_threads:
         torch.set_num_threads(recipe.n_threads)
-    torch.use_deterministic_algorithms(True)
+    if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS asks for
+    torch.use_deterministic_algorithms(True, warn_only=device.type != "cpu")
     try:
         with torch.random.fork_rng():
             torch.manual_seed(recipe.seed)

@@ -47,6 +47,8 @@ class Session:
 
     recipe: Recipe
     dataset: ImageDataset
+    module: nn.Module
+    """The network in floating point, as its factory made it."""
     offered: list[Candidate]
     """The multipliers to choose from."""
     device: torch.device
@@ -94,15 +96,8 @@ class Prepared:
     problem: SelectionProblem
 
 
-def prepare(session: Session, module: nn.Module) -> Prepared:
-    """Train, quantise and probe a network.
-
-    Parameters
-    ----------
-    session
-        The run.
-    module
-        The network in floating point; it is left as it is.
+def prepare(session: Session) -> Prepared:
+    """Train, quantise and probe the network of a run.
 
     Raises
     ------
@@ -112,7 +107,7 @@ def prepare(session: Session, module: nn.Module) -> Prepared:
     recipe, dataset = session.recipe, session.dataset
     widths = [candidate.entry.operand_width for candidate in session.offered]
     code_range = CodeRange.narrowest(widths)
-    trained, before = _train_float(session, module)
+    trained, before = _train_float(session)
     traced = trace(trained, dataset.input_shape, where=f"model {recipe.model}")
     network = QuantisedNetwork(traced, code_range).to(session.device)
     _train_quantised(session, network)
@@ -136,9 +131,9 @@ def prepare(session: Session, module: nn.Module) -> Prepared:
     return Prepared(network, integer, code_range, codes, before, baseline, sigmas, found, problem)
 
 
-def _train_float(session: Session, module: nn.Module) -> tuple[nn.Module, float]:
+def _train_float(session: Session) -> tuple[nn.Module, float]:
     """Return the trained module and its accuracy on the test images."""
-    module = copy.deepcopy(module)
+    module = copy.deepcopy(session.module)
 
     def compute() -> dict[str, Any]:
         stage = "float training"

@@ -1,6 +1,7 @@
 """``search`` and ``network`` with networks and data of one's own."""
 
 import json
+import sys
 
 import pytest
 
@@ -46,7 +47,7 @@ def user_code(tmp_path, monkeypatch):
     """Code of a user in the current directory."""
     (tmp_path / "mine.py").write_text(USER_CODE)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delitem(__import__("sys").modules, "mine", raising=False)
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
     return tmp_path
 
 
@@ -150,6 +151,13 @@ def test_interrupted_search_is_resumed(qosnets_hw, user_code, monkeypatch):
     assert code == 2 and "holds an interrupted run (--resume continues" in errors[-1]
     code, _, errors = qosnets_hw("search", "--out", "found", "--resume", *options, "--seed", 2)
     assert code == 2 and "belongs to another run: recipe.seed was 1, not 2" in errors[-1]
+    mine = (user_code / "mine.py").read_text()
+    (user_code / "mine.py").write_text(mine.replace("Conv2d(2, 4, 3,", "Conv2d(2, 4, 5,"))
+    with monkeypatch.context() as patched:
+        patched.delitem(sys.modules, "mine")
+        code, _, errors = qosnets_hw("search", "--out", "found", "--resume", *options)
+    assert code == 2 and "belongs to another run: model was " in errors[-1]
+    (user_code / "mine.py").write_text(mine)
     assert qosnets_hw("search", "--out", "found", "--resume", *options)[0] == 0
     for name in ("ops.json", "parameters.safetensors", "vectors.safetensors"):
         assert (user_code / "found" / name).read_bytes() == (

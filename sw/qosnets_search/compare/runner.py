@@ -10,7 +10,6 @@ from qosnets.library import Library
 from qosnets.lut import oriented
 from qosnets_library.liberty import Liberty
 
-from ..models.catalogue import load_model
 from ..overhead import parameter_count
 from ..pipeline import Run, open_run
 from ..preparation import Prepared, Report, Session, exact_traces, prepare
@@ -87,8 +86,7 @@ def _run_one(
     session: Session, liberty: Liberty, methods: Sequence[str], effort: Effort
 ) -> RunResult:
     recipe, dataset = session.recipe, session.dataset
-    module = load_model(recipe.model, input_shape=dataset.input_shape, n_classes=dataset.n_classes)
-    prepared = prepare(session, module)
+    prepared = prepare(session)
     contest = Contest(session, prepared, effort, liberty)
     found: list[MethodResult] = [run_method(name, contest) for name in methods]
     layers = [
