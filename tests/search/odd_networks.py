@@ -49,9 +49,10 @@ class Branches(nn.Module):
         x = torch.cat((left, images, both.clamp(min=0, max=6), right), dim=1)
         y = self.after(x)
         y = y + F.relu(y)
-        y = y + y
+        y = sum((y, y))  # which starts with 0
         y += F.max_pool2d(y, 3, 1, 1)
-        return self.classifier(y.mean((2, 3)))
+        y = F.adaptive_avg_pool2d(y, 1)
+        return self.classifier(y.squeeze(-1).squeeze(-1))
 
 
 class Pools(nn.Module):

@@ -171,6 +171,11 @@ REFUSED: dict[str, tuple[Callable[[nn.Module, Tensor], object], dict[str, nn.Mod
         {"up": nn.ConvTranspose2d(4, 4, 2)},
         "up: ConvTranspose2d cannot be mapped",
     ),
+    "softmax": (
+        lambda m, x: F.log_softmax(x.flatten(1), dim=1),
+        {},
+        "log_softmax: log_softmax cannot be mapped; return the logits, the loss does it",
+    ),
     "product": (lambda m, x: x * x, {}, "mul: mul of a tensor cannot be mapped"),
     "constant": (lambda m, x: x + 1.0, {}, "add: adding a constant cannot be mapped"),
     "scaled sum": (

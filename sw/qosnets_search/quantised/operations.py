@@ -64,7 +64,7 @@ def operation(node: fx.Node, module: nn.Module | None) -> Operation | str:
         target = getattr(node.target, "__name__", str(node.target))
         found = _FUNCTIONS.get(node.target)
     if found is None:
-        return f"{target} cannot be mapped"
+        return _unknown(target)
     signature, read = found
     try:
         arguments = signature.bind(*node.args, **node.kwargs)
@@ -96,7 +96,13 @@ def _of_module(node: fx.Node, module: nn.Module) -> Operation | str:
             return Operation(Kind.FLATTEN, inputs, {})
         case nn.ZeroPad2d():
             return Operation(Kind.PAD, inputs, {"padding": (*module.padding, 0, 0)})
-    return f"{type(module).__name__} cannot be mapped"
+    return _unknown(type(module).__name__)
+
+
+def _unknown(what: str) -> str:
+    """Return why something unknown cannot be mapped."""
+    hint = "; return the logits, the loss does it" if "softmax" in what.lower() else ""
+    return f"{what} cannot be mapped{hint}"
 
 
 _MODULES: Mapping[Any, Kind] = {
@@ -130,7 +136,10 @@ def _plain(kind: Kind, **values: Any) -> Reader:
 
 def _add(node: fx.Node, given: Mapping[str, Any]) -> Operation | str:
     operands = given["input"], given["other"]
-    if not all(isinstance(operand, fx.Node) for operand in operands):
+    nodes = [operand for operand in operands if isinstance(operand, fx.Node)]
+    if len(nodes) == 1 and 0 in operands:  # where sum() starts
+        return Operation(Kind.IDENTITY, tuple(nodes), {})
+    if len(nodes) < 2:
         return "adding a constant cannot be mapped"
     if not all("tensor_meta" in operand.meta for operand in operands):
         return Operation(Kind.SHAPE, (), {})
@@ -281,6 +290,7 @@ _FUNCTIONS: Mapping[Any, tuple[inspect.Signature, Reader]] = {
     torch.mean: (_MEAN, _mean),
     torch.flatten: (_ONE, _flatten),
     torch.reshape: (_ONE, _flatten),
+    torch.squeeze: (_ONE, _flatten),
     F.dropout: (_ONE, _identity),
     F.dropout2d: (_ONE, _identity),
     F.pad: (_PAD, _pad),
@@ -301,6 +311,7 @@ _METHODS: Mapping[str, tuple[inspect.Signature, Reader]] = {
     "flatten": (_ONE, _flatten),
     "view": (_ONE, _flatten),
     "reshape": (_ONE, _flatten),
+    "squeeze": (_ONE, _flatten),
     "contiguous": (_ONE, _identity),
     "size": (_ONE, _shape_of),
     "dim": (_ONE, _shape_of),

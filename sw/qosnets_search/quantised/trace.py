@@ -86,6 +86,8 @@ class _Tracing:
         self._layers: dict[str, TracedLayer] = {}
         self._tensors: dict[fx.Node, str] = {}
         """Name of the tensor that holds a node's result."""
+        self._made: dict[str, tuple[int, ...]] = {}
+        """Shape of a tensor as its step makes it; a node may see it without extents of 1."""
         self._paddings: dict[fx.Node, tuple[int, int, int, int]] = {}
         """Zeros around the tensor of a node, which the convolution that reads it adds."""
         self._taken: set[fx.Node] = set()
@@ -102,6 +104,7 @@ class _Tracing:
         for node in self._recorded.graph.nodes:
             if node.op == "placeholder":
                 self._tensors[node] = INPUT
+                self._made[INPUT] = shape(node)
             elif node.op == "output":
                 self._check_result(node)
             elif node.op == "get_attr":
@@ -214,6 +217,7 @@ class _Tracing:
     def _add_step(self, step: Step, node: fx.Node) -> None:
         self._steps.append(step)
         self._tensors[node] = step.output
+        self._made[step.output] = shape(node)
 
     # Steps
 
@@ -338,8 +342,8 @@ class _Tracing:
 
     def _take_flatten(self, node: fx.Node, found: Operation) -> None:
         source = self._read(node, found.inputs[0])
-        before, after = shape(found.inputs[0]), shape(node)
-        if after == before:
+        before, after = self._made[source], shape(node)
+        if after == before or (*after, 1) == before:
             self._tensors[node] = source
         elif after == (N_IMAGES, math.prod(before[1:])):
             self._add_step(FlattenStep((source,), self._name(node.name)), node)
