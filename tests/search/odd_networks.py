@@ -82,6 +82,23 @@ class Pools(nn.Module):
         return self.classifier(x.view(x.size(0), -1))
 
 
+class Means(nn.Module):
+    """Means over both axes, one that keeps them and one that does not; a sum of flat tensors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 6, 3)
+        self.mixed = nn.Conv2d(6, 6, 1)
+        self.hidden = nn.Linear(6, 6)
+        self.classifier = nn.Linear(6, 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = torch.relu(self.conv(images))
+        pooled = x.mean([-1, -2])
+        x = F.relu(self.mixed(x.mean((2, 3), keepdim=True))).flatten(1)
+        return self.classifier(F.relu(self.hidden(pooled) + x))
+
+
 class Odd(NamedTuple):
     """A network, what it reads, and the layers it has."""
 
@@ -96,6 +113,7 @@ ODD_NETWORKS = {
     ),
     "branches": Odd(Branches, (3, 6, 5), ("left", "right", "after.0", "classifier")),
     "pools": Odd(Pools, (3, 11, 10), ("features.1", "wide", "classifier")),
+    "means": Odd(Means, (2, 5, 7), ("conv", "mixed", "hidden", "classifier")),
     "sequential": Odd(
         lambda: nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3)),
         (1, 6, 6),
