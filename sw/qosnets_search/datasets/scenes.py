@@ -1,7 +1,11 @@
 """The procedural data set: 32x32 colour images of a figure in clutter, in ten classes.
 
 Position, size, turn, stretch, outline, colours, texture, light and noise vary; spots lie behind the
-figure and bars across it. Colours tell nothing about the class. TODO recipe.
+figure and bars across it. Labels are never wrong, and colours tell nothing about them.
+
+ResNet8 reaches 87.8 % and 86.9 % of the test images (seed 0 of the data, two seeds of training) by
+stochastic gradient descent for 20 epochs: batches of 128, learning rate 0.1, a tenth of it from the
+13th and again from the 18th epoch, momentum 0.9, weight decay 1e-4, flips and crops as below.
 """
 
 import numpy as np
