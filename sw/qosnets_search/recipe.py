@@ -133,7 +133,8 @@ def load_recipe(
     changes
         Values that replace those of the source, by field; None leaves a field as it is.
     settings
-        Further changes as text, ``field=value`` or ``stage.field=value``, values as in TOML.
+        Further changes as text, ``field=value`` or ``stage.field=value``; a value is as in TOML,
+        or a word.
 
     Raises
     ------
@@ -163,12 +164,12 @@ def load_recipe(
 def _set(values: dict[str, Any], setting: str) -> None:
     """Carry out ``stage.field=value``."""
     path, equals, text = setting.partition("=")
-    rule = "must be FIELD=VALUE or STAGE.FIELD=VALUE with a value as in TOML"
+    rule = "must be FIELD=VALUE or STAGE.FIELD=VALUE"
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        equals = ""
-    if not equals:
+        value = text.strip()  # a word, of which a shell has taken the quotes
+    if not equals or value == "":
         raise InputError(f"--set: {rule}, not {setting!r}")
     *stages, field = path.strip().split(".")
     for stage in stages:

@@ -7,6 +7,7 @@ import pytest
 from qosnets.errors import InputError
 from qosnets_search.models.catalogue import MODELS
 from qosnets_search.recipe import choose_recipe, load_recipe, recipe_names
+from qosnets_search.selection.selectors import Selector
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -38,8 +39,11 @@ def test_recipe_is_that_of_the_model(
 
 
 def test_changes_and_settings_replace_values(tmp_path: Path) -> None:
-    recipe = load_recipe("digits", {"seed": 7, "data": None}, ["tuning.epochs=9", 'model="m:f"'])
+    recipe = load_recipe(
+        "digits", {"seed": 7, "data": None}, ["tuning.epochs=9", 'model="m:f"', "selector=kmeans"]
+    )
     assert (recipe.seed, recipe.data, recipe.tuning.epochs, recipe.model) == (7, "digits", 9, "m:f")
+    assert recipe.selector is Selector.KMEANS
     assert recipe.tuning.lr == load_recipe("digits").tuning.lr
 
 
@@ -52,6 +56,7 @@ def test_changes_and_settings_replace_values(tmp_path: Path) -> None:
         ({"scales": [1.0, 0.5]}, [], "scales[1]: must exceed 1.0, not 0.5"),
         ({"scales": [0.0]}, [], "scales[0]: must be greater than 0, not 0.0"),
         ({}, ["tuning.epochs=1.5"], "tuning.epochs: must be a valid integer, not 1.5"),
+        ({}, ["tuning.lr=fast"], "tuning.lr: must be a valid number, not 'fast'"),
         ({}, ["tuning.lr=nan"], "tuning.lr: must be a finite number, not nan"),
         ({}, ["noise_search.epochs=0"], "noise_search.epochs: must be at least 1, not 0"),
         ({}, ["tuning.momentum=0.9"], "tuning.momentum: unknown key"),
@@ -66,7 +71,7 @@ def test_value_out_of_range_is_refused(
     assert str(error.value).startswith(f"recipe digits: {message}")
 
 
-@pytest.mark.parametrize("setting", ["epochs", "tuning.lr=", "model.x=3", "lr=fast"])
+@pytest.mark.parametrize("setting", ["epochs", "tuning.lr=", "model.x=3"])
 def test_setting_that_is_none_is_refused(setting: str) -> None:
     with pytest.raises(InputError, match=r"^--set: must be FIELD=VALUE or STAGE.FIELD=VALUE"):
         load_recipe("digits", {}, [setting])
