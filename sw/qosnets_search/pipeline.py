@@ -23,6 +23,7 @@ from .evaluation import accuracy
 from .models.catalogue import load_model
 from .preparation import Prepared, Report, Session, prepare
 from .quantised.integer import traces
+from .quantised.trace import trace
 from .recipe import Recipe
 from .selection.candidates import Candidate, load_candidates
 from .selection.problem import relative_power
@@ -128,6 +129,8 @@ def open_run(
         module = load_model(
             recipe.model, input_shape=dataset.input_shape, n_classes=dataset.n_classes
         )
+        # What cannot be mapped is refused before any training, and leaves no checkpoints.
+        trace(module, dataset.input_shape, where=f"model {recipe.model}")
         identity = _identity(recipe, offered, dataset, module, device) | dict(further or {})
         checkpoints = Checkpoints(run.checkpoints, identity, resume=run.resume)
         yield Session(recipe, dataset, module, offered, device, checkpoints, progress)

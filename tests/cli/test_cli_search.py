@@ -131,6 +131,7 @@ def test_bad_input_is_refused_before_any_training(qosnets_hw, user_code, options
     assert code == 2
     assert message in errors[-1]
     assert not (user_code / "found").exists()
+    assert not (user_code / ".searching-found").exists()
 
 
 def test_interrupted_search_is_resumed(qosnets_hw, user_code, monkeypatch):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from ..rivals.evaluations import Evaluations, Request
 from ..rivals.padded_count import padded_power
 from ..rivals.problem import Multiplier, RivalLayer
 from ..selection.problem import Selection, relative_power
+from ..selection.selectors import select
 from .outcome import Outcome
 
 __all__ = ["Contest", "Effort"]
@@ -66,7 +68,16 @@ class Contest:
         self._sample = input_codes(affine, dataset, dataset.train_images[sample])
         self._sample_labels = dataset.train_labels[sample]
 
-    @property
+    @cached_property
+    def wanted_powers(self) -> npt.NDArray[np.float64]:
+        """Relative power of each operating point with the recipe's selector, ``[point]``.
+
+        Methods that have no operating points of their own are held against these.
+        """
+        problem = self.prepared.problem
+        return relative_power(problem, select(problem, self.session.recipe.selector).members)
+
+    @cached_property
     def multipliers(self) -> list[Multiplier]:
         """The candidates as rivals see them, with the ports that our error model chose."""
         offered, ports = self.session.offered, self.prepared.preferences.ports

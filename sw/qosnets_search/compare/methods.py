@@ -14,8 +14,8 @@ from ..rivals import alwann, lvrm, pnam, tpm
 from ..rivals.forced import forced_pairs
 from ..rivals.padded_count import padded_power
 from ..rivals.problem import RivalPoint, cheapest_exact
-from ..selection.matching import unconstrained
-from ..selection.problem import Selection, relative_power
+from ..selection.matching import homogeneous, unconstrained
+from ..selection.problem import Selection, n_distinct
 from ..selection.selectors import Selector, select
 from .contest import Contest
 from .outcome import MethodResult, Outcome
@@ -109,8 +109,7 @@ def _selected(
     def run(contest: Contest, report: Callable[[int, int], None]) -> _Found:
         selection = choose(contest)
         outcomes = contest.outcomes(method, selection, adaptations)
-        n_circuits = len(np.unique(selection.members))
-        return _Found(outcomes, n_circuits, {"notes": list(selection.notes)})
+        return _Found(outcomes, n_distinct(selection.members), {"notes": list(selection.notes)})
 
     return run
 
@@ -122,10 +121,8 @@ def _of_selector(selector: Selector) -> Callable[[Contest], Selection]:
 def _homogeneous(contest: Contest) -> Selection:
     """Take, for each operating point, the circuit whose power is nearest to the selection's."""
     problem = contest.prepared.problem
-    wanted = relative_power(problem, select(problem, contest.session.recipe.selector).members)
-    distances = np.abs(np.subtract.outer(wanted, problem.relative_power))
-    members = np.repeat(distances.argmin(axis=1)[:, None], len(problem.multiplications), axis=1)
-    return Selection(members)
+    distances = np.abs(np.subtract.outer(contest.wanted_powers, problem.relative_power))
+    return Selection(homogeneous(problem)[distances.argmin(axis=1)])
 
 
 def _alwann(contest: Contest, report: Callable[[int, int], None]) -> _Found:
@@ -138,9 +135,7 @@ def _alwann(contest: Contest, report: Callable[[int, int], None]) -> _Found:
         seed=recipe.seed,
         max_activation=contest.prepared.code_range.max_activation,
     )
-    problem = contest.prepared.problem
-    wanted = relative_power(problem, select(problem, recipe.selector).members)
-    chosen = [_most_accurate(front, limit) for limit in wanted.tolist()]
+    chosen = [_most_accurate(front, limit) for limit in contest.wanted_powers.tolist()]
     figures = {
         "front": [
             {"relative_power": point.relative_power, "accuracy_on_sample": point.accuracy_on_sample}

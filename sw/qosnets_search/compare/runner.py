@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from qosnets.library import Library
-from qosnets.lut import oriented
 from qosnets_library.liberty import Liberty
 
 from ..overhead import parameter_count
@@ -107,7 +106,7 @@ def _run_one(
         n_parameters=parameter_count(prepared.network, 1).network,
         layers=layers,
         gaps=session.checkpoints.stage("optimality gap", lambda: _gap(prepared)),
-        errors=session.checkpoints.stage("error validation", lambda: _errors(session, prepared)),
+        errors=session.checkpoints.stage("error validation", lambda: _errors(contest)),
         methods=found,
     )
 
@@ -120,12 +119,10 @@ def _gap(prepared: Prepared) -> dict[str, Any]:
     return {name: float(getattr(gap, name)) for name in ("power", "max_power", "loss", "max_loss")}
 
 
-def _errors(session: Session, prepared: Prepared) -> dict[str, Any]:
+def _errors(contest: Contest) -> dict[str, Any]:
     """Compare the error models with measured errors, for every layer and multiplier."""
-    tables = {
-        item.entry.name: oriented(item.lut, port)
-        for item, port in zip(session.offered, prepared.preferences.ports, strict=True)
-    }
+    session, prepared = contest.session, contest.prepared
+    tables = {item.name: item.table for item in contest.multipliers}
     traces = dict(exact_traces(session, prepared.network, prepared.integer))
     generator = session.generator("error validation")
     records = validate(prepared.integer.layers, traces, tables, generator)

@@ -18,6 +18,7 @@ from torch.nn.grad import conv2d_input, conv2d_weight
 from ..kernels import Candidate, ConvShape, MatmulShape, explain, lut_conv2d, lut_matmul
 from .gradients import GradientFactors, OperandFactors, straight_through
 from .quantise import Affine
+from .torch_geometry import pad
 
 __all__ = ["ApproximateProduct", "accumulate", "explain_layer", "window_sums"]
 
@@ -81,7 +82,7 @@ def window_sums(x: Tensor, geometry: Geometry) -> Tensor:
     grouped = x.reshape(len(x), geometry.groups, -1, *x.shape[2:])
     sums = grouped.sum(2, dtype=torch.int32).to(torch.float32)
     padding_sum = float(grouped.shape[2] * geometry.input_zero_point)
-    padded = F.pad(sums, _sides(geometry), value=padding_sum)
+    padded = pad(sums, geometry.padding, padding_sum)
     # Sums of at most 2²⁴/255 = 65 793 codes: float32 is exact, and K is far below that.
     ones = torch.ones(geometry.groups, 1, *geometry.kernel, device=x.device)
     windows = F.conv2d(
@@ -154,7 +155,7 @@ class _Product(torch.autograd.Function):
             )
         if wants_weight:
             # Padding is multiplied by weights, too.
-            padded = F.pad(codes, _sides(geometry), value=geometry.input_zero_point)
+            padded = pad(codes, geometry.padding, geometry.input_zero_point)
             grad_weight = _gradient(
                 factors.weight,
                 weights,
@@ -203,7 +204,7 @@ def _input_gradient(
 ) -> Tensor:
     if geometry.kind is LayerKind.LINEAR:
         return gradient @ weight
-    left, right, top, bottom = _sides(geometry)
+    top, left, bottom, right = geometry.padding
     images, channels, height, width = size
     padded_size = [images, channels, top + height + bottom, left + width + right]
     padded: Tensor = conv2d_input(  # type: ignore[no-untyped-call]
@@ -231,9 +232,3 @@ def _weight_gradient(
         groups=geometry.groups,
     )
     return result
-
-
-def _sides(geometry: Geometry) -> tuple[int, int, int, int]:
-    """Return the padding in torch's order: left, right, top, bottom."""
-    top, left, bottom, right = geometry.padding
-    return left, right, top, bottom

@@ -32,6 +32,7 @@ from torch import Tensor
 from ..kernels.requantise import requantise
 from .approximate import window_sums
 from .mapped import LayerArithmetic, accumulate
+from .torch_geometry import pad
 
 __all__ = [
     "IntegerLayer",
@@ -54,6 +55,13 @@ class IntegerLayer:
     geometry: Geometry
     weights: LayerWeights
     requantisation: Requantisation
+
+    def weight_codes(self, device: torch.device) -> Tensor:
+        """Return the codes of the weights, uint8 ``[O, I/groups, kh, kw]`` or ``[O, I]``."""
+        codes = torch.from_numpy(self.weights.codes).to(device)
+        if self.geometry.kind is LayerKind.LINEAR:
+            return codes
+        return codes.reshape(self.geometry.out_channels, -1, *self.geometry.kernel)
 
 
 @dataclass(frozen=True)
@@ -141,11 +149,7 @@ def _run(
 def run_layer(layer: IntegerLayer, arithmetic: LayerArithmetic, x: Tensor) -> LayerTrace:
     """Run a multiplying layer on codes ``x``, uint8, with a table ``M[x, w]`` or several."""
     weights, values, geometry = layer.weights, layer.requantisation, layer.geometry
-    codes = torch.from_numpy(weights.codes).to(x.device)
-    if geometry.kind is LayerKind.CONV:
-        group_channels = geometry.in_channels // geometry.groups
-        codes = codes.reshape(geometry.out_channels, group_channels, *geometry.kernel)
-    sums = accumulate(x, codes, arithmetic, geometry)
+    sums = accumulate(x, layer.weight_codes(x.device), arithmetic, geometry)
     side_sums = window_sums(x, geometry)
     fields = (weights.zero_points, values.bias, values.mult, values.shift, values.offset)
     constants = np.stack([field.astype(np.int64) for field in fields])
@@ -205,15 +209,15 @@ def _run_node(node: Node, inputs: Sequence[Tensor]) -> Tensor:
         case AvgPoolNode():
             (zero_point,), (mult,) = node.input_zero_points, node.mult
             # Sums of few codes: float32 holds them exactly.
-            centred_codes = _pad(inputs[0].to(torch.float32) - zero_point, node.padding, 0.0)
+            centred_codes = pad(inputs[0].to(torch.float32) - zero_point, node.padding, 0.0)
             sums = F.avg_pool2d(centred_codes, node.kernel, node.stride, divisor_override=1)
             return _requantised(sums.to(torch.int64) * mult, node)
         case MaxPoolNode(kernel=(1, 1)):
-            padded = _pad(inputs[0], node.padding, 0)
+            padded = pad(inputs[0], node.padding, 0)
             return padded[:, :, :: node.stride[0], :: node.stride[1]].contiguous()
         case MaxPoolNode():
             # Code 0, the smallest, never wins.
-            filled = _pad(inputs[0].to(torch.float32), node.padding, 0.0)
+            filled = pad(inputs[0].to(torch.float32), node.padding, 0.0)
             return F.max_pool2d(filled, node.kernel, node.stride).to(torch.uint8)
         case ConcatNode():
             return torch.cat(list(inputs), 1)
@@ -226,8 +230,3 @@ def _run_node(node: Node, inputs: Sequence[Tensor]) -> Tensor:
 def _requantised(total: Tensor, node: AddNode | AvgPoolNode) -> Tensor:
     scaled = (total + (1 << (node.shift - 1))) >> node.shift
     return (scaled + node.output_zero_point).clamp(*node.clamp).to(torch.uint8)
-
-
-def _pad(x: Tensor, padding: tuple[int, int, int, int], value: float) -> Tensor:
-    top, left, bottom, right = padding
-    return F.pad(x, (left, right, top, bottom), value=value) if any(padding) else x

@@ -12,6 +12,7 @@ from .gradients import GradientFactors
 from .noise import GaussianNoise
 from .quantise import ActivationQuantiser, Affine
 from .steps import Activation
+from .torch_geometry import pad
 
 __all__ = ["Block", "MultiplyingLayer", "activate"]
 
@@ -105,13 +106,13 @@ class MultiplyingLayer(nn.Module):
         geometry = self._geometry
         if geometry.kind is LayerKind.LINEAR:
             return F.linear(x, self.real_weight)
-        top, left, bottom, right = geometry.padding
-        symmetric = (top, left) == (bottom, right)
+        before, after = geometry.padding[:2], geometry.padding[2:]
+        symmetric = before == after
         return F.conv2d(
-            x if symmetric else F.pad(x, (left, right, top, bottom)),
+            x if symmetric else pad(x, geometry.padding, 0.0),
             self.real_weight,
             stride=geometry.stride,
-            padding=(top, left) if symmetric else 0,
+            padding=before if symmetric else 0,
             dilation=geometry.dilation,
             groups=geometry.groups,
         )

@@ -23,6 +23,7 @@ from .steps import (
     Step,
     ZerosStep,
 )
+from .torch_geometry import pad
 from .trace import Traced, TracedLayer
 
 __all__ = ["QuantisedNetwork"]
@@ -118,12 +119,12 @@ class QuantisedNetwork(nn.Module):
             case ActivationStep():
                 return self._quantise(step, activate(x, step.activation))
             case AvgPoolStep():
-                padded = _pad(x, step.padding, 0.0)
+                padded = pad(x, step.padding, 0.0)
                 return self._quantise(step, F.avg_pool2d(padded, step.kernel, step.stride))
             case MaxPoolStep(kernel=(1, 1)):
                 return x[:, :, :: step.stride[0], :: step.stride[1]]
             case MaxPoolStep():
-                return F.max_pool2d(_pad(x, step.padding, -torch.inf), step.kernel, step.stride)
+                return F.max_pool2d(pad(x, step.padding, -torch.inf), step.kernel, step.stride)
             case ZerosStep():
                 return torch.zeros_like(x)
             case ConcatStep():
@@ -167,8 +168,3 @@ def _last_reads(steps: Iterable[Step]) -> list[list[str]]:
         seen.update(fresh)
         last.append(fresh)
     return last[::-1]
-
-
-def _pad(x: Tensor, padding: tuple[int, int, int, int], value: float) -> Tensor:
-    top, left, bottom, right = padding
-    return F.pad(x, (left, right, top, bottom), value=value) if any(padding) else x

@@ -1,12 +1,19 @@
-"""Geometry of the layers of PyTorch."""
+"""Geometry in PyTorch's terms."""
 
 from collections.abc import Sequence
 from typing import Any
 
+import torch.nn.functional as F
 from qosnets.geometry import Geometry, LayerKind
-from torch import nn
+from torch import Tensor, nn
 
-__all__ = ["conv_geometry", "linear_geometry", "pair"]
+__all__ = ["conv_geometry", "linear_geometry", "pad", "pair"]
+
+
+def pad(x: Tensor, padding: tuple[int, int, int, int], value: float) -> Tensor:
+    """Return ``x`` with ``value`` around its last two axes; top, left, bottom, right."""
+    top, left, bottom, right = padding
+    return F.pad(x, (left, right, top, bottom), value=value) if any(padding) else x
 
 
 def pair(value: Any) -> tuple[int, int]:

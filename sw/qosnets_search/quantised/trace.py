@@ -303,10 +303,9 @@ class _Tracing:
         read = shape(found.inputs[0])
         if len(read) != 4 or {dim % 4 for dim in found.values["dim"]} != {2, 3}:
             self._refuse(node, "the mean must be over height and width, dimensions 2 and 3")
-        pooled = node if len(shape(node)) == 4 else None
         kernel = (read[2], read[3])
         self._average(node, found, kernel, kernel, (0, 0, 0, 0))
-        if pooled is None:
+        if len(shape(node)) == 2:
             step = FlattenStep((self._tensors[node],), self._name(f"{node.name}_flat"))
             self._add_step(step, node)
 

@@ -1,9 +1,10 @@
 """Receptive fields of a layer's outputs: which input codes each output is summed up from."""
 
 import torch
-import torch.nn.functional as F
 from qosnets.geometry import Geometry
 from torch import Tensor
+
+from ..quantised.torch_geometry import pad
 
 __all__ = ["receptive_fields", "sample_fields"]
 
@@ -26,9 +27,8 @@ def receptive_fields(
         Image and output position (row·width + column) of each field, int64 ``[group, field]``,
         on the device of ``codes``.
     """
-    top, left, bottom, right = geometry.padding
     x = codes.reshape(len(codes), geometry.in_channels, *geometry.input_size)
-    padded = F.pad(x, (left, right, top, bottom), value=geometry.input_zero_point)
+    padded = pad(x, geometry.padding, geometry.input_zero_point)
     width = geometry.output_size[1]
     rows = _taps(positions // width, geometry, axis=0)
     columns = _taps(positions % width, geometry, axis=1)

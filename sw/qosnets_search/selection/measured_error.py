@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from qosnets.geometry import LayerKind
 from qosnets.lut import Lut, exact_lut
 from torch import Tensor
 
@@ -38,9 +37,7 @@ def measured_error(layer: IntegerLayer, x: Tensor, table: Lut) -> ChannelMoments
 
 def _errors(layer: IntegerLayer, x: Tensor, table: Lut) -> Iterator[Tensor]:
     geometry = layer.geometry
-    weights = torch.from_numpy(layer.weights.codes).to(x.device)
-    if geometry.kind is LayerKind.CONV:
-        weights = weights.reshape(geometry.out_channels, -1, *geometry.kernel)
+    weights = layer.weight_codes(x.device)
     approximate, exact = (
         torch.from_numpy(np.ascontiguousarray(lut)).to(x.device) for lut in (table, exact_lut())
     )
