@@ -1,0 +1,1 @@
+"""Merged multipliers: one netlist whose partial products are gated by a mode."""
