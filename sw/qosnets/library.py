@@ -1,36 +1,49 @@
 """Reader of multiplier libraries.
 
 A library is a folder with ``library.json`` and, per entry, ``NAME.v`` (canonical netlist) or, for
-a table, ``NAME.npy`` (LUT). Libraries are found in the folders of ``QOSNETS_LIBRARY_PATH``
-(each a library or a folder of libraries) and in ``$XDG_DATA_HOME/qosnets-hw``.
+a table, ``NAME.npy`` (LUT). A mode of a merged multiplier has no file of its own; ``NAME.v`` of its
+circuit is a netlist with a select (:mod:`.netlist`). Libraries are found in the folders of
+``QOSNETS_LIBRARY_PATH`` (each a library or a folder of libraries) and in
+``$XDG_DATA_HOME/qosnets-hw``.
 """
 
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from .errors import InputError
 from .files import read_bytes, read_json, sha256
+from .library_data import (
+    LIBRARY_SCHEMA,
+    Circuit,
+    Entry,
+    Estimates,
+    LibraryData,
+    Metrics,
+    ModeOf,
+    Published,
+    Realisation,
+    Toggles,
+)
 from .lut import Lut, check_lut_sha256, load_lut
-from .names import Name, Sha256
-from .netlist import netlist_lut
+from .netlist import netlist_lut, netlist_of_word, netlist_select_width
 from .validation import validation_message
 
 __all__ = [
     "LIBRARY_FILE",
     "LIBRARY_SCHEMA",
+    "Circuit",
     "Entry",
     "Estimates",
     "Found",
     "Library",
     "LibraryData",
     "Metrics",
+    "ModeOf",
     "Published",
     "Realisation",
     "Toggles",
@@ -41,110 +54,6 @@ __all__ = [
 ]
 
 LIBRARY_FILE = "library.json"
-LIBRARY_SCHEMA = "qosnets-library/2"
-
-
-OperandWidth: TypeAlias = Annotated[int, Field(ge=1, le=8)]
-
-
-class Realisation(StrEnum):
-    """What stands behind an entry."""
-
-    NETLIST = "netlist"
-    """A netlist: can be simulated and generated."""
-    TABLE = "table"
-    """A table only: can be simulated, never generated."""
-
-
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Metrics(_Record):
-    """Error figures over all 65 536 operand pairs, error = M(a, b) − a·b."""
-
-    mae: float
-    """Mean absolute error."""
-    wce: int
-    """Worst-case absolute error."""
-    mse: float
-    """Mean squared error."""
-    error_probability: float
-    """Share of operand pairs with a wrong product, 0..1."""
-    mre: float
-    """Mean of |error| / (a·b) over the pairs with a·b > 0, as in EvoApproxLib's figures."""
-    error_mean: float
-    error_std: float
-    max_product: int
-    """Largest entry of the LUT; sizes accumulators."""
-    rank: int
-    """Rank of the LUT itself (not of the error) as an integer matrix; 1 for the exact product."""
-
-
-class Toggles(_Record):
-    """Switching activity per port bit: mean toggles per operation, least significant bit first."""
-
-    a: tuple[float, ...] = Field(min_length=8, max_length=8)
-    b: tuple[float, ...] = Field(min_length=8, max_length=8)
-    product: tuple[float, ...] = Field(min_length=16, max_length=16)
-
-
-class Estimates(_Record):
-    """Cost of the mapped netlist. Every figure names what it was estimated with."""
-
-    area_um2: float
-    """Cell area."""
-    delay_ns: float
-    """Longest path from an operand to a product bit."""
-    power_uw: float
-    """Dynamic and leakage power at 100 million operations per second."""
-    leakage_uw: float
-    """Leakage power alone."""
-    relative_power: float
-    """`power_uw` relative to the best exact multiplier of the default library in the same flow."""
-    toggles: Toggles
-    engine: str
-    """Program and method."""
-    liberty: str
-    """Name of the cell library."""
-    liberty_sha256: Sha256
-    distribution: str
-    """Name of the distribution of the operands."""
-
-
-class Published(_Record):
-    """Figures that the authors of a circuit published."""
-
-    source: str
-    power_mw: float
-    area_um2: float
-    delay_ns: float
-
-
-class Entry(_Record):
-    """A multiplier of a library."""
-
-    name: Name
-    realisation: Realisation
-    lut_sha256: Sha256
-    netlist_sha256: Sha256 | None
-    """Hash of the canonical netlist; None for a table."""
-    origin: str
-    """Where the circuit comes from, for people."""
-    metrics: Metrics
-    estimates: Estimates | None
-    """None for a table."""
-    published: Published | None = None
-    operand_width: tuple[OperandWidth, OperandWidth] = (8, 8)
-    """Bits of ports A and B that the circuit reads; it ignores those above."""
-
-
-class LibraryData(_Record):
-    """Content of ``library.json``."""
-
-    schema_: Literal["qosnets-library/2"] = Field(alias="schema")
-    name: Name
-    entries: list[Entry]
 
 
 @dataclass(frozen=True)
@@ -161,17 +70,13 @@ class Library:
         Raises
         ------
         InputError
-            If ``library.json`` is missing or not valid, or if a name appears twice.
+            If ``library.json`` is missing or not valid.
         """
         path = folder / LIBRARY_FILE
         try:
             data = LibraryData.model_validate(read_json(path))
         except ValidationError as error:
             raise InputError(f"{path}: {validation_message(error)}") from None
-        names = [entry.name for entry in data.entries]
-        for name in names:
-            if names.count(name) > 1:
-                raise InputError(f"{path}: entries: names must be unique, {name} appears twice")
         return cls(folder, data)
 
     @property
@@ -190,10 +95,34 @@ class Library:
             raise InputError(f"library {self.name}: has no multiplier {name!r}")
         return self.entries[name]
 
+    @cached_property
+    def circuits(self) -> dict[str, Circuit]:
+        """Merged multipliers by name, in the order of the file."""
+        return {circuit.name: circuit for circuit in self.data.circuits}
+
+    def circuit(self, name: str) -> Circuit:
+        """Return the merged multiplier ``name``; raises InputError if there is none."""
+        if name not in self.circuits:
+            raise InputError(f"library {self.name}: has no merged multiplier {name!r}")
+        return self.circuits[name]
+
+    def modes(self, circuit: str) -> list[Entry]:
+        """Return the entries of a merged multiplier's modes, finest first.
+
+        Raises
+        ------
+        InputError
+            If there is no such multiplier.
+        """
+        name = self.circuit(circuit).name
+        found = {e.mode.index: e for e in self.data.entries if e.mode and e.mode.circuit == name}
+        return [found[index] for index in sorted(found)]
+
     def lut(self, name: str) -> Lut:
         """Return the table of ``name``, checked against its hash.
 
-        It is evaluated from the netlist, or read where the entry is a table.
+        It is evaluated from the netlist, for a mode from that of the circuit with the select word
+        of the mode, or read where the entry is a table.
 
         Raises
         ------
@@ -204,6 +133,9 @@ class Library:
         if entry.realisation is Realisation.TABLE:
             path = self.folder / f"{name}.npy"
             lut = load_lut(path)
+        elif entry.mode is not None:
+            path = self.folder / f"{entry.mode.circuit}.v"
+            lut = netlist_lut(self.netlist_of_mode(entry.mode), where=str(path))
         else:
             path = self.folder / f"{name}.v"
             lut = netlist_lut(self.netlist(name), where=str(path))
@@ -218,19 +150,52 @@ class Library:
         Raises
         ------
         InputError
-            If the entry is a table, or the file is missing or has another hash.
+            If the entry is a table or a mode, or the file is missing or has another hash.
         """
         entry = self.entry(name)
+        if entry.mode is not None:
+            raise InputError(
+                f"library {self.name}: {name} is a mode of the merged multiplier"
+                f" {entry.mode.circuit} and has no netlist of its own"
+            )
         if entry.realisation is not Realisation.NETLIST:
             raise InputError(
                 f"library {self.name}: {name} is a table without a netlist: simulation only"
             )
+        return self._verilog(name, entry.netlist_sha256)
+
+    def circuit_netlist(self, name: str) -> str:
+        """Return the Verilog of the merged multiplier ``name``, checked against its hash.
+
+        The text declares ``module multiplier(A, B, S, O)`` with ``A``, ``B`` 8, ``S``
+        ``select_width`` and ``O`` 16 bits.
+
+        Raises
+        ------
+        InputError
+            If there is none, if the file is missing or has another hash, or if its ports are
+            others.
+        """
+        circuit = self.circuit(name)
+        text = self._verilog(name, circuit.netlist_sha256)
+        path = self.folder / f"{name}.v"
+        width = netlist_select_width(text, where=str(path))
+        if width != circuit.select_width:
+            raise InputError(
+                f"{path}: the select must have {circuit.select_width} bits, not {width}"
+            )
+        return text
+
+    def netlist_of_mode(self, mode: ModeOf) -> str:
+        """Return the canonical netlist that a circuit is in one mode; raises as the circuit's."""
+        word = self.circuit(mode.circuit).select_words[mode.index]
+        return netlist_of_word(self.circuit_netlist(mode.circuit), word)
+
+    def _verilog(self, name: str, netlist_sha256: str | None) -> str:
         path = self.folder / f"{name}.v"
         data = read_bytes(path)
-        if sha256(data) != entry.netlist_sha256:
-            raise InputError(
-                f"{path}: netlist hash must be {entry.netlist_sha256}, not {sha256(data)}"
-            )
+        if sha256(data) != netlist_sha256:
+            raise InputError(f"{path}: netlist hash must be {netlist_sha256}, not {sha256(data)}")
         return data.decode()
 
 
@@ -287,6 +252,7 @@ def find_multiplier(
     lut_sha256: str,
     library: str | None = None,
     netlist_sha256: str | None = None,
+    mode: ModeOf | None = None,
     where: str,
 ) -> Found:
     """Find the multiplier that a reference means.
@@ -301,6 +267,9 @@ def find_multiplier(
         Where to look; the default library first.
     name, lut_sha256, library, netlist_sha256
         The reference, as in ``ops.json``.
+    mode
+        The mode of a merged multiplier that is meant, where the hash has to decide; other entries
+        with the same table are passed over.
     where
         Place of the reference, starts every message.
 
@@ -315,7 +284,8 @@ def find_multiplier(
         return found
     same_name: list[Found] = []
     for candidate in libraries:
-        entries = sorted(candidate.entries.values(), key=lambda e: (e.name != name, e.name))
+        meant = [e for e in candidate.entries.values() if mode in (None, e.mode)]
+        entries = sorted(meant, key=lambda e: (e.name != name, e.name))
         for entry in entries:
             if entry.lut_sha256 == lut_sha256 and netlist_sha256 in (None, entry.netlist_sha256):
                 return Found(candidate, entry)

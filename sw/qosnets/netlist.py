@@ -14,6 +14,13 @@ A canonical netlist is one module of continuous assignments, a line each::
 A gate is ``~x``, ``x & y``, ``x | y``, ``x ^ y``, ``~(x ^ y)`` or ``s ? x : y``. Its operands are
 constants (``1'b0``, ``1'b1``), port bits, and the outputs of gates above it. The reader accepts
 nothing else, so that every tool that reads the text as Verilog sees the same circuit.
+
+A merged multiplier has one more port, behind B, and its bits among the operands of gates::
+
+    module multiplier(A, B, S, O);
+      input [2:0] S;                # select word; as wide as the circuit needs
+
+With S tied to a word it is a canonical netlist.
 """
 
 import re
@@ -27,7 +34,7 @@ from .errors import InputError, shorten
 from .lut import Lut
 from .words import Words, pack, unpack
 
-__all__ = ["netlist_lut"]
+__all__ = ["netlist_lut", "netlist_of_word", "netlist_select_width"]
 
 _N_PRODUCT_BITS = 16
 _MAX_GATES = 1 << 15
@@ -44,6 +51,7 @@ _GATE = re.compile(
     rf"~{_OPERAND}|{_OPERAND} ([&|^]) {_OPERAND}|~\({_OPERAND} \^ {_OPERAND}\)"
     rf"|{_OPERAND} \? {_OPERAND} : {_OPERAND}"
 )
+_SELECT_BIT = re.compile(r"S\[(0|[1-9][0-9]*)\]")
 _GATE_RULE = "a gate must be ~x, x & y, x | y, x ^ y, ~(x ^ y) or s ? x : y"
 
 
@@ -88,6 +96,61 @@ def netlist_lut(text: str, *, where: str = "netlist") -> Lut:
     return table.reshape(256, 256)
 
 
+def netlist_select_width(text: str, *, where: str = "netlist") -> int:
+    """Return the bits of the select of a merged netlist.
+
+    Raises
+    ------
+    InputError
+        If the text does not start like a merged netlist; the message names the line.
+    """
+    return _skip_merged_header(_Lines(text, where))
+
+
+def netlist_of_word(text: str, word: int, *, where: str = "netlist") -> str:
+    """Return the canonical netlist that a merged netlist is for one select word.
+
+    What follows the ports is not checked here but where the result is read.
+
+    Parameters
+    ----------
+    text
+        A merged netlist.
+    word
+        Value of the select.
+    where
+        What the text is called in messages.
+
+    Raises
+    ------
+    InputError
+        If the text does not start like a merged netlist, or its select cannot have the value.
+    """
+    lines = _Lines(text, where)
+    width = _skip_merged_header(lines)
+    if not 0 <= word < 1 << width:
+        raise InputError(f"{where}: select word must be 0..{(1 << width) - 1}, not {word}")
+
+    def tied(found: re.Match[str]) -> str:
+        bit = int(found[1])
+        return f"1'b{word >> bit & 1}" if bit < width else found[0]
+
+    return "\n".join([*_HEADER, *(_SELECT_BIT.sub(tied, line) for line in lines.rest)])
+
+
+def _skip_merged_header(lines: "_Lines") -> int:
+    """Advance behind the ports of a merged netlist; return the width of the select."""
+    module, *operands, product = _HEADER
+    for line in (module.replace("O", "S, O"), *operands):
+        lines.expect(line)
+    found = re.fullmatch(r"  input \[([0-7]):0\] S;", lines.line)
+    if found is None:
+        lines.refuse("must be '  input [n:0] S;' with n = 0..7", lines.line)
+    lines.advance()
+    lines.expect(product)
+    return int(found[1]) + 1
+
+
 class _Lines:
     """A text read line by line; ``line`` is the current one, empty past the end."""
 
@@ -96,6 +159,11 @@ class _Lines:
         self._index = 0
         self._where = where
         self.line = self._lines[0]
+
+    @property
+    def rest(self) -> list[str]:
+        """The current line and those below."""
+        return self._lines[self._index :]
 
     def advance(self) -> None:
         """Go to the next line."""
@@ -114,7 +182,7 @@ class _Lines:
 
     def expect_end(self) -> None:
         """Demand that the line before be the last one, and complete."""
-        rest = "\n".join(self._lines[self._index :])
+        rest = "\n".join(self.rest)
         if rest or self._index == len(self._lines):
             self.refuse("the text must end with a complete line 'endmodule'", rest)
 

@@ -13,6 +13,7 @@ from qosnets.files import sha256
 from qosnets.library import (
     LIBRARY_FILE,
     Library,
+    ModeOf,
     cache_home,
     data_home,
     find_multiplier,
@@ -26,7 +27,7 @@ from qosnets.lut import (
     lut_sha256,
     oriented,
 )
-from qosnets.netlist import netlist_lut
+from qosnets.netlist import netlist_lut, netlist_of_word
 
 METRICS = {
     "mae": 0.5,
@@ -46,6 +47,10 @@ EXACT = exact_lut()
 def multiplier(product: str, *unused: str) -> str:
     """Return a netlist with ``product`` in bit 0, and gates that nothing depends on."""
     return netlist([product, *unused], ["n0", *["1'b0"] * 15])
+
+
+def digest(text: str) -> str:
+    return sha256(text.encode())
 
 
 AND = multiplier("A[0] & B[0]")
@@ -124,10 +129,6 @@ def test_the_hash_decides_then_library_then_name(libraries):
     assert find(libraries, "low", SELECT_LUT) == ("first", "low")
 
 
-def digest(text: str) -> str:
-    return sha256(text.encode())
-
-
 def test_the_netlist_hash_narrows_the_search(libraries):
     found = find(libraries, "zebra", AND_LUT, netlist_sha256=digest(AND_TOO))
     assert found == ("first", "dadda")
@@ -149,6 +150,206 @@ def test_a_named_library_is_meant_exactly(libraries):
     message = refusal(find, libraries, "low", SELECT_LUT, library="second")
     stored, given = lut_sha256(OR_LUT), lut_sha256(SELECT_LUT)
     assert message == f"here: LUT hash of the netlist must be {given}, not {stored}"
+
+
+MERGED = (
+    multiplier("A[0] & S[0]", "B[0] & S[1]", "n0 | n1")
+    .replace("(A, B, O)", "(A, B, S, O)")
+    .replace("  output", "  input [1:0] S;\n  output")
+    .replace("O[0] = n0", "O[0] = n2")
+)
+FINE_LUT, COARSE_LUT = (netlist_lut(netlist_of_word(MERGED, word)) for word in (0b11, 0b10))
+
+
+def circuit(**changes) -> dict:
+    """Return a circuit with two modes; its levels mean nothing here."""
+    content = {
+        "name": "both",
+        "n_modes": 2,
+        "select_width": 2,
+        "select_words": [0b11, 0b10],
+        "netlist_sha256": digest(MERGED),
+        "kill_level": [[2] * 8] * 7 + [[1] * 8],
+        "force_level": [[2] * 8] * 8,
+    }
+    return content | changes
+
+
+def mode(index: int, lut: np.ndarray, **changes) -> dict:
+    content = {
+        "name": f"both_{index}",
+        "realisation": "mode",
+        "lut_sha256": lut_sha256(lut),
+        "netlist_sha256": digest(MERGED),
+        "origin": "test",
+        "metrics": METRICS,
+        "estimates": None,
+        "mode": {"circuit": "both", "index": index},
+    }
+    return content | changes
+
+
+def write_merged(folder: Path, *, entries=None, **changes) -> Path:
+    """Write a library of a circuit with two modes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "both.v").write_text(MERGED)
+    entries = [mode(0, FINE_LUT), mode(1, COARSE_LUT)] if entries is None else entries
+    content = {"schema": "qosnets-library/2", "name": folder.name, "entries": entries}
+    content |= {"circuits": [circuit()]} | changes
+    (folder / LIBRARY_FILE).write_text(json.dumps(content))
+    return folder
+
+
+def test_modes_are_entries_like_others(tmp_path, libraries):
+    library = Library.open(write_merged(tmp_path / "merged"))
+    assert list(library.entries) == ["both_0", "both_1"] and list(library.circuits) == ["both"]
+    found = library.circuit("both")
+    assert (found.n_modes, found.select_width, found.select_words) == (2, 2, (3, 2))
+    assert library.circuit_netlist("both") == MERGED
+    np.testing.assert_array_equal(library.lut("both_0"), FINE_LUT)
+    np.testing.assert_array_equal(library.lut("both_1"), COARSE_LUT)
+    assert library.netlist_of_mode(ModeOf(circuit="both", index=1)) == netlist_of_word(MERGED, 2)
+    assert [entry.name for entry in library.modes("both")] == ["both_0", "both_1"]
+    assert refusal(library.modes, "x") == refusal(library.circuit, "x")
+    assert refusal(library.netlist, "both_1") == (
+        "library merged: both_1 is a mode of the merged multiplier both and has no netlist of its"
+        " own"
+    )
+    assert refusal(library.circuit, "x") == "library merged: has no merged multiplier 'x'"
+    assert refusal(library.lut, "both") == "library merged: has no multiplier 'both'"
+    assert not libraries[0].circuits
+
+
+def test_a_mode_is_found_like_others(tmp_path, libraries):
+    merged = Library.open(write_merged(tmp_path / "merged"))
+    assert find([*libraries, merged], "x", COARSE_LUT) == ("merged", "both_1")
+    options = {"library": "merged", "netlist_sha256": digest(MERGED)}
+    assert find([merged], "both_0", FINE_LUT, **options) == ("merged", "both_0")
+    message = refusal(find, [merged], "both_0", COARSE_LUT, **options)
+    assert message.startswith("here: LUT hash of the netlist must be ")
+
+
+def test_of_equal_tables_the_mode_that_is_meant_is_found(tmp_path):
+    own = write_library(tmp_path / "own", "own", {"both_1": multiplier("1'b0 | B[0]")})
+    merged = Library.open(write_merged(tmp_path / "merged"))
+    assert find([own, merged], "both_1", COARSE_LUT) == ("own", "both_1")
+    meant = ModeOf(circuit="both", index=1)
+    assert find([own, merged], "both_1", COARSE_LUT, mode=meant) == ("merged", "both_1")
+    message = refusal(find, [own, merged], "both_0", FINE_LUT, mode=meant)
+    assert message.startswith("here: no library has a multiplier with LUT hash")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"circuits": []}, "entries[0].mode.circuit: 'both' is not the name of a circuit"),
+        ({"circuits": [circuit()] * 2}, "circuits: names must be unique, both appears twice"),
+        (
+            {"circuits": [circuit(), circuit(name="both_1")]},
+            "circuits[1].name: must not be the name of an entry, not 'both_1'",
+        ),
+        (
+            {"entries": [mode(2, FINE_LUT)]},
+            "entries[0].mode.index: must be 0..1, not 2",
+        ),
+        (
+            {"entries": [mode(0, FINE_LUT), mode(0, FINE_LUT, name="again")]},
+            "entries[1].mode: must be the only entry of mode 0 of both",
+        ),
+        (
+            {"entries": [mode(0, FINE_LUT, netlist_sha256=digest(OR))]},
+            f"entries[0].netlist_sha256: must be that of both, {digest(MERGED)}, not",
+        ),
+        (
+            {"entries": [mode(0, FINE_LUT, netlist_sha256=None)]},
+            "entries[0].netlist_sha256: must be a hash, as realisation is 'mode'",
+        ),
+        (
+            {"entries": [mode(0, FINE_LUT, mode=None)]},
+            "entries[0].mode: must be there, as realisation is 'mode'",
+        ),
+        (
+            {"entries": [mode(0, FINE_LUT, mode={"circuit": "both", "index": -1})]},
+            "entries[0].mode.index: must be greater than or equal to 0, not -1",
+        ),
+        (
+            {"circuits": [circuit(n_modes=1)]},
+            "circuits[0].n_modes: must be greater than or equal to 2, not 1",
+        ),
+        (
+            {"circuits": [circuit(n_modes=9)]},
+            "circuits[0].n_modes: must be less than or equal to 8, not 9",
+        ),
+        (
+            {"circuits": [circuit(n_modes=3)]},
+            "circuits[0].select_words: must have an entry per mode, 3, not 2",
+        ),
+        (
+            {"circuits": [circuit(select_words=[3, 4])]},
+            "circuits[0].select_words[1]: must be 1..3, not 4",
+        ),
+        (
+            {"circuits": [circuit(select_words=[3, 0])]},
+            "circuits[0].select_words[1]: must be 1..3, not 0",
+        ),
+        (
+            {"circuits": [circuit(select_words=[3, 3])]},
+            "circuits[0].select_words[1]: must differ from those before, not 3",
+        ),
+        (
+            {"circuits": [circuit(kill_level=[[2] * 8] * 7 + [[2] * 7 + [3]])]},
+            "circuits[0].kill_level[7][7]: must be 1..2, not 3",
+        ),
+        (
+            {"circuits": [circuit(kill_level=[[2] * 8] * 7 + [[2] * 7 + [0]])]},
+            "circuits[0].kill_level[7][7]: must be greater than or equal to 1, not 0",
+        ),
+        (
+            {"circuits": [circuit(kill_level=[[2] * 8] * 7)]},
+            "circuits[0].kill_level: must have at least 8 entries, not",
+        ),
+        (
+            {"circuits": [circuit(force_level=[[2] * 8] * 7 + [[1] + [3] * 7])]},
+            "circuits[0].force_level[7][1]: must be 1..2, from the kill level on, not 3",
+        ),
+        (
+            {"circuits": [circuit(force_level=[[1] * 8] * 8)]},
+            "circuits[0].force_level[0][0]: must be 2..2, from the kill level on, not 1",
+        ),
+    ],
+)
+def test_modes_and_circuits_must_fit(tmp_path, changes, message):
+    folder = write_merged(tmp_path / "merged", **changes)
+    assert refusal(Library.open, folder).startswith(f"{folder / LIBRARY_FILE}: {message}")
+
+
+def test_a_tampered_circuit_is_refused(tmp_path):
+    library = Library.open(write_merged(tmp_path / "merged"))
+    path = library.folder / "both.v"
+    path.write_text(MERGED.replace("n0 | n1", "n0 & n1"))
+    message = f"{path}: netlist hash must be {digest(MERGED)}, not "
+    assert refusal(library.circuit_netlist, "both").startswith(message)
+    assert refusal(library.lut, "both_1").startswith(message)
+    path.unlink()
+    assert refusal(library.lut, "both_1").startswith(f"{path}: cannot be read: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (MERGED.replace("n0 | n1", "n0 & n1"), "LUT hash of the netlist must be "),
+        (MERGED.replace("[1:0] S", "[2:0] S"), "the select must have 2 bits, not 3"),
+        (MERGED.replace("S[1]", "S[2]"), "line 9: a gate must be ~x, "),
+        (OR, "line 1: must be 'module multiplier(A, B, S, O);', not "),
+    ],
+)
+def test_a_circuit_of_another_function_is_refused(tmp_path, text, message):
+    """Even where the record names the netlist's own hash."""
+    folder = write_merged(tmp_path / "merged")
+    record = folder / LIBRARY_FILE
+    record.write_text(record.read_text().replace(digest(MERGED), digest(text)))
+    (folder / "both.v").write_text(text)
+    assert refusal(Library.open(folder).lut, "both_1").startswith(f"{folder / 'both.v'}: {message}")
 
 
 SWAPPED = " (operands swapped: the hash is that of the transposed table)"
@@ -285,7 +486,17 @@ ENTRY = ("entries", 0)
         ((*ENTRY, "name"), "../x", "entries[0].name: must match pattern "),
         ((*ENTRY, "name"), "low", "entries: names must be unique, low appears twice"),
         ((*ENTRY, "lut_sha256"), "5", "entries[0].lut_sha256: must match pattern "),
-        ((*ENTRY, "realisation"), "x", "entries[0].realisation: must be 'netlist' or 'table', not"),
+        ((*ENTRY, "realisation"), "x", "entries[0].realisation: must be 'netlist', 'table' or"),
+        (
+            (*ENTRY, "netlist_sha256"),
+            None,
+            "entries[0].netlist_sha256: must be a hash, as realisation is 'netlist'",
+        ),
+        (
+            ("entries", 1, "mode"),
+            {"circuit": "x", "index": 0},
+            "entries[1].mode: must be absent, as realisation is 'netlist'",
+        ),
         ((*ENTRY, "metrics"), {}, "entries[0].metrics.mae: is missing"),
         ((*ENTRY, "estimates"), {}, "entries[0].estimates.area_um2: is missing"),
         ((*ENTRY, "published"), {}, "entries[0].published.source: is missing"),

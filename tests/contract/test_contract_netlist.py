@@ -5,7 +5,7 @@ import pytest
 from netlists import netlist, random_netlist
 from qosnets.errors import InputError
 from qosnets.lut import exact_lut
-from qosnets.netlist import netlist_lut
+from qosnets.netlist import netlist_lut, netlist_of_word, netlist_select_width
 from qosnets_library.elaborate import elaborate
 from qosnets_library.families import embedded_library
 
@@ -118,3 +118,59 @@ def test_size_is_limited():
     assert netlist_lut(netlist(["~A[0]"] * 32_768, ["n0"] * 16))[0, 0] == 65_535
     with pytest.raises(InputError, match=r"^here: must have at most 32768 gates, not 32769$"):
         netlist_lut(netlist(["~A[0]"] * 32_769, ["n0"] * 16), where="here")
+
+
+def merged(gates, outputs, width=3):
+    """Return a netlist with a select."""
+    text = netlist(gates, outputs).replace("(A, B, O)", "(A, B, S, O)")
+    return text.replace("[7:0] B;\n", f"[7:0] B;\n  input [{width - 1}:0] S;\n")
+
+
+MERGED = merged(["A[0] & S[0]", "S[2] ? B[0] : n0", "~(S[1] ^ A[1])"], ["n1", *["n2"] * 14, "S[1]"])
+
+
+@pytest.mark.parametrize("word", range(8))
+def test_a_word_makes_a_canonical_netlist(word):
+    s = [word >> bit & 1 for bit in range(3)]
+    low = np.where(s[2], B & 1, A & s[0]) + B * 0
+    rest = np.where((A >> 1 & 1) == s[1], 0x7FFE, 0) | s[1] << 15
+    np.testing.assert_array_equal(netlist_lut(netlist_of_word(MERGED, word)), low | rest)
+    assert netlist_select_width(MERGED) == 3
+
+
+@pytest.mark.parametrize("word", [-1, 8])
+def test_words_that_the_select_cannot_have(word):
+    with pytest.raises(InputError, match=rf"^here: select word must be 0\.\.7, not {word}$"):
+        netlist_of_word(MERGED, word, where="here")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("(A, B, S, O)", "(A, B, O)", "line 1: must be 'module multiplier(A, B, S, O);', not"),
+        ("  input [2:0] S;\n", "", "line 4: must be '  input [n:0] S;' with n = 0..7, not"),
+        ("[2:0] S", "[8:0] S", "line 4: must be '  input [n:0] S;'"),
+        ("[2:0] S", "[2:0] T", "line 4: must be '  input [n:0] S;'"),
+        ("output [15:0]", "output [14:0]", "line 5: must be '  output [15:0] O;', not"),
+    ],
+)
+def test_ports_of_a_merged_netlist(old, new, message):
+    assert old in MERGED
+    for read in (netlist_select_width, lambda text, where: netlist_of_word(text, 1, where=where)):
+        with pytest.raises(InputError) as error:
+            read(MERGED.replace(old, new), where="here")
+        assert str(error.value).startswith(f"here: {message}")
+
+
+@pytest.mark.parametrize("bit", ["S[3]", "S[00]", "S", "S[0:0]"])
+def test_bits_that_the_select_lacks_are_no_operands(bit):
+    text = netlist_of_word(MERGED.replace("& S[0]", f"& {bit}"), 1)
+    with pytest.raises(InputError, match=r"^netlist: line 8: a gate must be ~x"):
+        netlist_lut(text)
+
+
+def test_a_select_is_no_part_of_a_canonical_netlist():
+    with pytest.raises(
+        InputError, match=r"^netlist: line 1: must be 'module multiplier\(A, B, O\)"
+    ):
+        netlist_lut(MERGED)
