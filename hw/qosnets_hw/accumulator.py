@@ -1,11 +1,12 @@
 """Accumulation over the row tiles, in a partial-sum memory."""
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib import fifo, memory, stream, wiring
+from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import ArrayConfig
-from .layouts import beat_tag_layout, sums_layout
+from .delay import delayed
+from .layouts import beat_tag_layout, column_sums_layout, complete_sums_layout
 
 __all__ = ["Accumulator"]
 
@@ -13,34 +14,37 @@ __all__ = ["Accumulator"]
 class Accumulator(wiring.Component):
     """Adds up the sums of the row tiles and queues the complete ones.
 
-    A beat is announced by its tag one cycle before its sums. The memory is read then and written
-    in the next cycle, so the beats of one position must be two cycles or more apart. The queue
+    A beat is announced by its tag when it is issued, ``array_latency`` cycles before its sums. The
+    memory is read in the cycle before these and written in the next, so the beats of one position
+    must be two cycles or more apart. The queue
     has no back-pressure on its input: whoever announces beats keeps at most ``fifo_depth``
     complete ones under way.
 
     Parameters
     ----------
     config : :class:`ArrayConfig`
+    psums : :class:`Ram` or its :class:`Block`
+        For ``psum_depth`` times ``complete_sums_layout``.
 
     Members
     -------
     tag : ``In(beat_tag_layout)``
     valid : ``In(1)``
         ``tag`` announces a beat.
-    sums : ``In(sums_layout(column=True))``
-    complete : ``Out(stream.Signature(sums_layout(column=False)))``
+    sums : ``In(column_sums_layout)``
+    complete : ``Out(stream.Signature(complete_sums_layout))``
     """
 
     module_name = "accumulator"
 
-    def __init__(self, *, config: ArrayConfig):
-        self._config = config
+    def __init__(self, *, config: ArrayConfig, psums: wiring.Component):
+        self._config, self._psums = config, psums
         super().__init__(
             {
                 "tag": In(beat_tag_layout(config)),
                 "valid": In(1),
-                "sums": In(sums_layout(config, column=True)),
-                "complete": Out(stream.Signature(sums_layout(config, column=False))),
+                "sums": In(column_sums_layout(config)),
+                "complete": Out(stream.Signature(complete_sums_layout(config))),
             }
         )
 
@@ -48,27 +52,33 @@ class Accumulator(wiring.Component):
         """Return memory, adders and queue."""
         m = Module()
         config = self._config
-        layout = sums_layout(config, column=False)
-        m.submodules.psums = psums = memory.Memory(shape=layout, depth=config.psum_depth, init=[])
-        read, write = psums.read_port(), psums.write_port()
+        layout = complete_sums_layout(config)
+        m.submodules.psums = psums = self._psums
+        previous = layout(psums.read_data)
         m.submodules.queue = queue = fifo.SyncFIFOBuffered(
             width=layout.size, depth=config.fifo_depth
         )
 
+        announced = self.tag.shape()(delayed(m, self.tag, config.array_latency - 1, "tag"))
+        reading = delayed(m, self.valid, config.array_latency - 1, "announced", reset_less=False)
         tag = Signal(self.tag.shape(), reset_less=True)
-        valid = Signal()
+        valid, continues = Signal(), Signal()
         total = Signal(layout)
-        m.d.sync += [tag.eq(self.tag), valid.eq(self.valid)]
-        m.d.comb += [read.addr.eq(self.tag.position), read.en.eq(self.valid)]
-        for col in range(config.cols):
-            previous = read.data.products[col] & (~tag.first).replicate(config.psum_width)
-            m.d.comb += total.products[col].eq(previous + self.sums.products[col])
-        previous = read.data.activations & (~tag.first).replicate(config.sum_width)
+        m.d.sync += [tag.eq(announced), valid.eq(reading)]
         m.d.comb += [
-            total.activations.eq(previous + self.sums.activations),
-            write.addr.eq(tag.position),
-            write.data.eq(total),
-            write.en.eq(valid & ~tag.last),
+            psums.read_address.eq(announced.position),
+            psums.read_enable.eq(reading),
+            continues.eq(~tag.first),
+        ]
+        for col in range(config.cols):
+            kept = previous.words[col] & continues.replicate(config.word_width)
+            m.d.comb += total.words[col].eq(kept + self._operand(tag, col))
+        kept = previous.activations & continues.replicate(config.sum_width)
+        m.d.comb += [
+            total.activations.eq(kept + self.sums.activations),
+            psums.write_address.eq(tag.position),
+            psums.write_data.eq(total),
+            psums.write_enable.eq(valid & ~tag.last),
             queue.w_data.eq(total),
             queue.w_en.eq(valid & tag.last),
             self.complete.payload.eq(queue.r_data),
@@ -76,3 +86,16 @@ class Accumulator(wiring.Component):
             queue.r_en.eq(self.complete.ready),
         ]
         return m
+
+    def _operand(self, tag, col: int):
+        """Return what a beat adds to the word of a column.
+
+        In a depthwise layer the sum of products needs few bits, and the column's own sum of
+        activations is accumulated in the same word above it.
+        """
+        products = self.sums.products[col]
+        if col >= self._config.depthwise_lanes:
+            return products
+        own = self.sums.own[col]
+        masked = own & tag.depthwise.replicate(len(own))
+        return products | (masked << self._config.depthwise_product_width)

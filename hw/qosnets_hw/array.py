@@ -1,15 +1,16 @@
 """The reconfigurable MAC array: the top of the generated hardware."""
 
-from amaranth.hdl import Module, unsigned
-from amaranth.lib import data, stream, wiring
+from amaranth.hdl import Module
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .accumulator import Accumulator
 from .block import Block
 from .config import ArrayConfig
-from .edge import delayed
 from .grid import Grid
+from .layer_table import LayerTable
 from .layouts import (
+    beat_layout,
     index_shape,
     job_layout,
     layer_write_layout,
@@ -23,6 +24,8 @@ from .sequencer import Sequencer
 
 __all__ = ["MacArray"]
 
+_EVENTS = ("inference_done", "job_refused", "stream_short", "stream_long")
+
 
 class MacArray(wiring.Component):
     """Weight-stationary array whose multipliers are selected per layer and operating point.
@@ -30,26 +33,35 @@ class MacArray(wiring.Component):
     The host loads the layer table and the parameter bank once. For each layer (group, part of
     the output positions) of an inference it sends a job, then per column tile and row tile
     ``rows`` beats of weights (last row first) and a beat of activations per output position, and
-    takes the results: ``acc`` and ``out`` per position and column. ``acc`` serves hosts that want
-    raw accumulators; left open, its registers disappear in synthesis.
+    takes the results: ``acc`` and ``out`` per position and column; :mod:`qosnets.tiling` has the
+    order. ``acc`` serves hosts that want raw accumulators; left open, its registers disappear in
+    synthesis.
 
     Members
     -------
+    soft_reset : ``In(1)``
+        Drops the running inference. Everything is reset but the operating point, the layer table
+        and the parameter bank; beats are taken and dropped, jobs wait.
     point_request, point_write : ``In``
         Ask for an operating point; it becomes active between inferences.
-    point_active, point_pending, point_error : ``Out``
-        The point in force, the one asked for, and whether a wrong one was (sticky).
-    layer_writes, parameter_writes : ``In`` streams
+    point_active, point_pending : ``Out``
+        The point in force and the one asked for.
+    point_refused, point_switched : ``Out(1)``
+        Strobes: the point being asked for does not exist; the one in force is about to change.
+    layer_writes : ``In`` stream
+        Always accepted.
+    parameter_writes : ``In`` stream
         Accepted while no job runs.
     jobs : ``In`` stream
-    weights : ``In`` stream, ``cols`` x 8 bits
-    activations : ``In`` stream, ``rows`` x 8 bits
-        Rows beyond the end of a reduction are ignored.
+        Accepted while no job runs.
+    weights : ``In`` stream, ``beat_layout(cols)``
+    activations : ``In`` stream, ``beat_layout(rows)``
+        Rows that take no part are ignored.
     results : ``Out`` stream
     busy : ``Out(1)``
         An inference is running.
-    job_error : ``Out(1)``
-        A job was dropped as illegal; sticky.
+    inference_done, job_refused, stream_short, stream_long, faulted, job_cycles
+        See :class:`Sequencer`.
     """
 
     module_name = "qosnets_array"
@@ -61,79 +73,97 @@ class MacArray(wiring.Component):
         grid: Grid,
         accumulator: Accumulator,
         output: OutputStage,
+        layer_table: LayerTable,
         sequencer: Sequencer,
         operating_point: OperatingPointRegister,
     ):
         self._config = config
         self._grid, self._accumulator, self._output = grid, accumulator, output
-        self._sequencer, self._operating_point = sequencer, operating_point
+        self._layer_table, self._sequencer = layer_table, sequencer
+        self._operating_point = operating_point
         index = index_shape(config.n_points)
-        codes = {n: data.ArrayLayout(unsigned(8), n) for n in (config.rows, config.cols)}
         super().__init__(
             {
+                "soft_reset": In(1),
                 "point_request": In(point_shape(config)),
                 "point_write": In(1),
                 "point_active": Out(index),
                 "point_pending": Out(index),
-                "point_error": Out(1),
+                "point_refused": Out(1),
+                "point_switched": Out(1),
                 "layer_writes": In(stream.Signature(layer_write_layout(config))),
                 "parameter_writes": In(stream.Signature(parameter_write_layout(config))),
                 "jobs": In(stream.Signature(job_layout(config))),
-                "weights": In(stream.Signature(codes[config.cols])),
-                "activations": In(stream.Signature(codes[config.rows])),
+                "weights": In(stream.Signature(beat_layout(config.cols))),
+                "activations": In(stream.Signature(beat_layout(config.rows))),
                 "results": Out(stream.Signature(result_layout(config))),
                 "busy": Out(1),
-                "job_error": Out(1),
+                **{name: Out(1) for name in _EVENTS},
+                "faulted": Out(1),
+                "job_cycles": Out(32),
             }
         )
 
     def elaborate(self, platform):
         """Return the blocks and their connections."""
         m = Module()
-        m.submodules.grid = grid = Block(self._grid)
-        m.submodules.accumulator = accumulator = Block(self._accumulator)
-        m.submodules.output_stage = output = Block(self._output)
-        m.submodules.sequencer = sequencer = Block(self._sequencer)
+        reset = self.soft_reset
+        m.submodules.grid = grid = Block(self._grid, reset=reset)
+        m.submodules.accumulator = accumulator = Block(self._accumulator, reset=reset)
+        m.submodules.output_stage = output = Block(self._output, reset=reset)
+        m.submodules.sequencer = sequencer = Block(self._sequencer, reset=reset)
+        m.submodules.layer_table = layer_table = Block(self._layer_table)
         m.submodules.operating_point = point = Block(self._operating_point)
 
-        connect(m, flipped(self.layer_writes), sequencer.layer_writes)
+        connect(m, flipped(self.layer_writes), layer_table.writes)
         connect(m, flipped(self.jobs), sequencer.jobs)
         connect(m, flipped(self.parameter_writes), output.parameter_writes)
         connect(m, accumulator.complete, output.complete)
         connect(m, output.results, flipped(self.results))
+        self._connect_point(m, point, sequencer)
+        for stream_, name in ((self.weights, "weight"), (self.activations, "activation")):
+            m.d.comb += [
+                getattr(sequencer, f"{name}_valid").eq(stream_.valid),
+                getattr(sequencer, f"{name}_last").eq(stream_.payload.last),
+                stream_.ready.eq(getattr(sequencer, f"{name}_ready") | reset),
+                getattr(grid, f"{name}_beat").eq(stream_.payload.codes),
+            ]
 
-        # The sums of a beat come array_latency cycles later, its tag one cycle before them.
-        latency = self._config.array_latency - 1
-        announced = delayed(m, sequencer.issued, latency, "issued", reset_less=False)
         m.d.comb += [
-            point.request.eq(self.point_request),
-            point.write.eq(self.point_write),
-            point.boundary.eq(sequencer.boundary),
-            self.point_active.eq(point.active),
-            self.point_pending.eq(point.pending),
-            self.point_error.eq(point.error),
-            sequencer.point.eq(point.active),
-            sequencer.hold.eq(point.committing),
-            sequencer.weight_valid.eq(self.weights.valid),
-            self.weights.ready.eq(sequencer.weight_ready),
-            sequencer.activation_valid.eq(self.activations.valid),
-            self.activations.ready.eq(sequencer.activation_ready),
+            layer_table.layer.eq(sequencer.entry_of),
+            sequencer.entry.eq(layer_table.entry),
+            sequencer.written.eq(layer_table.written),
+            sequencer.hold.eq(point.committing | reset),
             sequencer.delivered.eq(output.results.valid & output.results.ready),
-            grid.activation_beat.eq(self.activations.payload),
-            grid.weight_beat.eq(self.weights.payload),
             grid.select.eq(sequencer.select),
             grid.active_rows.eq(sequencer.active_rows),
             grid.swap.eq(sequencer.swap),
             grid.shift.eq(sequencer.shift),
             accumulator.sums.eq(grid.sums),
-            accumulator.tag.eq(delayed(m, sequencer.tag, latency, "tag")),
-            accumulator.valid.eq(announced),
+            accumulator.tag.eq(sequencer.tag),
+            accumulator.valid.eq(sequencer.issued),
             output.idle.eq(sequencer.idle),
             output.start.eq(sequencer.start),
             output.job.eq(sequencer.job),
             output.layer.eq(sequencer.layer),
             output.point.eq(point.active),
             self.busy.eq(~sequencer.boundary),
-            self.job_error.eq(sequencer.error),
+            self.faulted.eq(sequencer.faulted),
+            self.job_cycles.eq(sequencer.job_cycles),
         ]
+        m.d.comb += [getattr(self, name).eq(getattr(sequencer, name)) for name in _EVENTS]
+        if self._config.depthwise_k_max:
+            m.d.comb += grid.depthwise.eq(sequencer.layer.depthwise)
         return m
+
+    def _connect_point(self, m: Module, point, sequencer):
+        m.d.comb += [
+            point.request.eq(self.point_request),
+            point.write.eq(self.point_write),
+            point.boundary.eq(sequencer.boundary),
+            sequencer.point.eq(point.active),
+            self.point_active.eq(point.active),
+            self.point_pending.eq(point.pending),
+            self.point_refused.eq(point.refused),
+            self.point_switched.eq(point.committing),
+        ]

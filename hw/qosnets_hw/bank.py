@@ -9,9 +9,9 @@ from amaranth.lib.wiring import In, Out
 from qosnets.lut import ActivationPort
 
 from .block import Block
-from .layouts import index_shape
+from .defaults import Isolation
 
-__all__ = ["BankMember", "MultiplierBank", "OperandGate"]
+__all__ = ["BankMember", "Isolation", "MultiplierBank", "OperandGate"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class OperandGate(wiring.Component):
     """
 
     module_name = "operand_gate"
-    clocked = False
+    domain_ports = ()
 
     operand: In(8)
     enable: In(1)
@@ -53,57 +53,62 @@ class OperandGate(wiring.Component):
 class MultiplierBank(wiring.Component):
     """Combinational ``select → product`` over n multiplier netlists.
 
-    Both operands of a member are held at zero unless it is selected, and the products are joined
-    by AND-OR, so a member may have any output while idle. Without ``active`` no member is
-    selected and the product is zero: that masks the unused rows of a partial tile.
+    What is known of a bank outside is :attr:`select_words` and that the word 0 gives the product
+    0, which masks the unused rows of a partial tile. Here a word is one-hot. The operands of a
+    multiplier that is not selected are held at zero according to ``isolation``, and the products
+    are joined by AND-OR, so a member may have any output while idle.
 
     Parameters
     ----------
     members : sequence of :class:`BankMember`
         By select code.
     gate : :class:`OperandGate`
+    isolation : :class:`Isolation`
 
     Members
     -------
     activation, weight : ``In(8)``
-    select : ``In(range(n))``
-        A code that is no member's selects none.
-    active : ``In(1)``
+    select : ``In(n)``
     product : ``Out(16)``
     """
 
     module_name = "multiplier_bank"
-    clocked = False
+    domain_ports = ()
 
-    def __init__(self, *, members: Sequence[BankMember], gate: OperandGate):
+    def __init__(self, *, members: Sequence[BankMember], gate: OperandGate, isolation: Isolation):
         if not members:
             raise ValueError("Members must not be empty")
         self._members = tuple(members)
         self._gate = gate
+        gated = {Isolation.NONE: (), Isolation.ACTIVATION: ("activation",)}
+        self._gated = gated.get(isolation, ("activation", "weight"))
         super().__init__(
             {
                 "activation": In(8),
                 "weight": In(8),
-                "select": In(index_shape(len(members))),
-                "active": In(1),
+                "select": In(len(members)),
                 "product": Out(16),
             }
         )
+
+    @property
+    def select_words(self) -> tuple[int, ...]:
+        """Value of ``select`` for each select code."""
+        return tuple(1 << code for code in range(len(self._members)))
 
     def elaborate(self, platform):
         """Return members, gates and AND-OR."""
         m = Module()
         masked = Const(0, 16)
         for code, member in enumerate(self._members):
-            enable = Signal(name=f"enable_{code}")
-            m.d.comb += enable.eq(self.active & (self.select == code))
-            gated = {}
-            for operand in ("activation", "weight"):
-                m.submodules[f"{operand}_gate_{code}"] = block = Block(self._gate)
-                m.d.comb += [block.operand.eq(getattr(self, operand)), block.enable.eq(enable)]
-                gated[operand] = block.gated
+            enable = self.select[code]
+            operands = {"activation": self.activation, "weight": self.weight}
+            for name in self._gated:
+                m.submodules[f"{name}_gate_{code}"] = gate = Block(self._gate)
+                m.d.comb += [gate.operand.eq(operands[name]), gate.enable.eq(enable)]
+                operands[name] = gate.gated
             product = Signal(16, name=f"product_{code}")
-            a, b = gated["activation"], gated["weight"]
+            a, b = operands["activation"], operands["weight"]
             if member.activation_port is ActivationPort.B:
                 a, b = b, a
             m.submodules[f"multiplier_{code}"] = Instance(

@@ -1,7 +1,7 @@
 """Blocks: components that become Verilog modules of their own, emitted once, instantiated often."""
 
-from amaranth.hdl import ClockSignal, Instance, ResetSignal
-from amaranth.lib import wiring
+from amaranth.hdl import ClockSignal, Instance, ResetSignal, ValueLike, unsigned
+from amaranth.lib import data, wiring
 
 __all__ = ["Block"]
 
@@ -15,22 +15,40 @@ class Block(wiring.Component):
     Parameters
     ----------
     component
-        The component; its ``module_name`` names the module.
+        The component; its ``module_name`` names the module. ``domain_ports`` are the ports for
+        clock and reset that it has, both unless it says otherwise.
+    reset
+        Resets the instance, beside the reset of its domain.
 
     Members
     -------
     The members of ``component``.
     """
 
-    def __init__(self, component: wiring.Component):
-        self._component = component
-        super().__init__(component.signature)
+    def __init__(self, component: wiring.Component, *, reset: ValueLike = 0):
+        self._component, self._reset = component, reset
+        # A signal with a layout gets a wire for every field. There would be many of the ports of
+        # a column, so signals are plain here and seen through their layouts.
+        layouts = {
+            name: member.shape
+            for name, member in component.signature.members.items()
+            if member.is_port and isinstance(member.shape, data.Layout)
+        }
+        plain = {
+            name: wiring.Member(member.flow, unsigned(layouts[name].size))
+            if name in layouts
+            else member
+            for name, member in component.signature.members.items()
+        }
+        super().__init__(plain)
+        for name, layout in layouts.items():
+            setattr(self, name, layout(getattr(self, name)))
 
     def elaborate(self, platform):
         """Return the instance."""
-        ports = {}
-        if getattr(self._component, "clocked", True):
-            ports = {"i_clk": ClockSignal(), "i_rst": ResetSignal()}
+        domain = {"clk": ClockSignal(), "rst": ResetSignal() | self._reset}
+        names = getattr(self._component, "domain_ports", tuple(domain))
+        ports = {f"i_{name}": domain[name] for name in names}
         for path, member, value in self.signature.flatten(self):
             direction = "i" if member.flow is wiring.In else "o"
             ports[f"{direction}_{'__'.join(map(str, path))}"] = value

@@ -6,18 +6,14 @@ from dataclasses import dataclass
 from qosnets.errors import InputError
 from qosnets.lut import Lut
 from qosnets.ops import Ops
+from qosnets.tiling import LayerSizes, ceil_div, tile_layers
 
 from .defaults import DEFAULT_K_MAX, DEFAULT_PSUM_DEPTH, MAX_EXTENT
 
-__all__ = ["ArrayConfig", "ceil_div"]
+__all__ = ["ArrayConfig"]
 
 TILES_PER_LAYER = 16
 """Column tiles kept per layer and operating point where ``ops.json`` gives no geometry."""
-
-
-def ceil_div(numerator: int, denominator: int) -> int:
-    """Return the quotient of positive integers, rounded up."""
-    return -(-numerator // denominator)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +41,8 @@ class ArrayConfig:
     """Column tiles of all layers: parameter words of one operating point."""
     assignments: tuple[tuple[int, ...], ...]
     """Select code by operating point and layer."""
+    depthwise_k_max: int = 0
+    """Largest number of products in an accumulator of a depthwise layer; 0: there is none."""
 
     def __post_init__(self) -> None:
         for name in ("rows", "cols"):
@@ -69,12 +67,12 @@ class ArrayConfig:
     ) -> "ArrayConfig":
         """Derive the configuration for ``ops``; ``k_max`` counts where geometry is not given."""
         geometries = [layer.geometry for layer in ops.layers]
-        known = [geometry for geometry in geometries if geometry is not None]
-        if known:
-            k_max = max(geometry.reduction for geometry in known)
-            n_tiles = sum(g.groups * ceil_div(g.outputs_per_group, cols) for g in known)
-        else:
-            n_tiles = TILES_PER_LAYER * len(ops.layers)
+        sizes = [LayerSizes.of(geometry) for geometry in geometries if geometry is not None]
+        n_tiles = TILES_PER_LAYER * len(ops.layers)
+        if sizes and rows > 0 and cols > 0:
+            k_max = max(layer.reduction for layer in sizes)
+            tilings = tile_layers(sizes, rows, cols)
+            n_tiles = sum(tiling.n_jobs * tiling.n_tiles for tiling in tilings)
         return cls(
             rows=rows,
             cols=cols,
@@ -84,6 +82,7 @@ class ArrayConfig:
             psum_depth=psum_depth,
             n_tiles=n_tiles,
             assignments=tuple(tuple(point.assignment) for point in ops.operating_points),
+            depthwise_k_max=max((x.reduction for x in sizes if x.depthwise), default=0),
         )
 
     @property
@@ -97,9 +96,22 @@ class ArrayConfig:
         return len(self.assignments[0])
 
     @property
+    def depthwise_lanes(self) -> int:
+        """Channels of a depthwise layer computed at a time; 0 without such layers."""
+        return min(self.rows, self.cols) if self.depthwise_k_max else 0
+
+    @property
+    def depthwise_taps(self) -> int:
+        """Products of each of these channels computed at a time."""
+        return self.rows // self.depthwise_lanes if self.depthwise_k_max else 0
+
+    @property
     def max_k_tiles(self) -> int:
         """Row tiles of the deepest accumulator."""
-        return ceil_div(self.k_max, self.rows)
+        dense = ceil_div(self.k_max, self.rows)
+        if not self.depthwise_k_max:
+            return dense
+        return max(dense, ceil_div(self.depthwise_k_max, self.depthwise_taps))
 
     @property
     def column_psum_max(self) -> int:
@@ -110,6 +122,23 @@ class ArrayConfig:
     def psum_width(self) -> int:
         """Width of a sum of ``k_max`` products; 32 bits suffice since accumulators are int32."""
         return max(1, min(32, (self.k_max * self.max_product).bit_length()))
+
+    @property
+    def depthwise_product_width(self) -> int:
+        """Width of a sum of ``depthwise_k_max`` products."""
+        return max(1, (self.depthwise_k_max * self.max_product).bit_length())
+
+    @property
+    def word_width(self) -> int:
+        """Width of what is accumulated for a column.
+
+        That is a sum of products; in a depthwise layer also the sum of the column's own
+        activations, above that of the products.
+        """
+        if not self.depthwise_k_max:
+            return self.psum_width
+        sum_width = (self.depthwise_k_max * 255).bit_length()
+        return max(self.psum_width, self.depthwise_product_width + sum_width)
 
     @property
     def column_sum_max(self) -> int:
@@ -129,4 +158,4 @@ class ArrayConfig:
     @property
     def fifo_depth(self) -> int:
         """Finished sums that can wait for requantisation; covers the pipeline at full rate."""
-        return self.array_latency + 10
+        return self.array_latency + 12

@@ -1,24 +1,12 @@
 """Left and top edge of the array: turns beats into the diagonal wave the array computes on."""
 
-from amaranth.hdl import Cat, Module, Shape, Signal, Value, ValueLike, unsigned
+from amaranth.hdl import Module, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .pe import row_control_layout
+from .delay import delayed
 
-__all__ = ["Edge", "delayed"]
-
-
-def delayed(
-    m: Module, value: ValueLike, cycles: int, name: str, *, reset_less: bool = True
-) -> Value:
-    """Return ``value`` delayed by a shift register, without reset unless asked for."""
-    value = Value.cast(value)
-    if cycles == 0:
-        return value
-    line = Signal(cycles * len(value), name=name, reset_less=reset_less)
-    m.d.sync += line.eq(Cat(value, line))
-    return line[-len(value) :]
+__all__ = ["Edge"]
 
 
 class Edge(wiring.Component):
@@ -27,12 +15,16 @@ class Edge(wiring.Component):
     Parameters
     ----------
     rows, cols : int
-    select : :class:`Shape`
+    control : :class:`StructLayout`
+        See :func:`row_control_layout`.
 
     Members
     -------
     activation_beat : ``In``, ``rows`` x 8 bits
     select : ``In``
+        Word for the banks.
+    depthwise : ``In(1)``
+        With depthwise layers only.
     active_rows : ``In(range(rows + 1))``
         Rows that take part, from the top.
     swap : ``In(1)``
@@ -46,18 +38,19 @@ class Edge(wiring.Component):
 
     module_name = "array_edge"
 
-    def __init__(self, *, rows: int, cols: int, select: Shape):
+    def __init__(self, *, rows: int, cols: int, control: data.StructLayout):
         self._rows, self._cols = rows, cols
+        self._fields = ["select", *(["depthwise"] if "depthwise" in dict(control) else [])]
         super().__init__(
             {
                 "activation_beat": In(data.ArrayLayout(unsigned(8), rows)),
-                "select": In(select),
+                **{name: In(control[name].shape) for name in self._fields},
                 "active_rows": In(range(rows + 1)),
                 "swap": In(1),
                 "weight_beat": In(data.ArrayLayout(unsigned(8), cols)),
                 "shift": In(rows),
                 "activation": Out(data.ArrayLayout(unsigned(8), rows)),
-                "control": Out(data.ArrayLayout(row_control_layout(select), rows)),
+                "control": Out(data.ArrayLayout(control, rows)),
                 "weight": Out(data.ArrayLayout(unsigned(8), cols)),
             }
         )
@@ -65,25 +58,26 @@ class Edge(wiring.Component):
     def elaborate(self, platform):
         """Return the delay lines."""
         m = Module()
-        select, active_rows, swap = self.select, self.active_rows, self.swap
+        fields = {name: getattr(self, name) for name in (*self._fields, "active_rows", "swap")}
         for row in range(self._rows):
             # One line carries the controls down the edge, one register a row.
-            select = delayed(m, select, 1, f"select_{row}")
-            active_rows = delayed(m, active_rows, 1, f"active_rows_{row}")
-            swap = delayed(m, swap, 1, f"swap_{row}")
+            for name, value in fields.items():
+                fields[name] = delayed(m, value, 1, f"{name}_{row}")
             # All rows shift at the beat's own time: row r skips the first r beats instead, so
             # that a row is never disturbed before the wave of the running tile has passed it.
             shift = delayed(m, self.shift[row], 1, f"shift_{row}")
-            control = self.control[row]
+            control, select = self.control[row], fields["select"]
+            active = fields["active_rows"] > row
             m.d.comb += [
-                control.select.eq(select),
-                control.active.eq(active_rows > row),
-                control.swap.eq(swap),
+                control.select.eq(select & active.replicate(len(select))),
+                control.swap.eq(fields["swap"]),
                 control.shift.eq(shift),
                 self.activation[row].eq(
                     delayed(m, self.activation_beat[row], row + 1, f"activation_{row}")
                 ),
             ]
+            if "depthwise" in fields:
+                m.d.comb += control.depthwise.eq(fields["depthwise"])
         for col in range(self._cols):
             line = delayed(m, self.weight_beat[col], col + 1, f"weight_{col}")
             m.d.comb += self.weight[col].eq(line)

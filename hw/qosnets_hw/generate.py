@@ -2,21 +2,24 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
-from qosnets.errors import InputError
-from qosnets.library import Entry, Found, Library, find_multiplier
-from qosnets.lut import Lut, check_lut_sha256, lut_file
-from qosnets.netlist import netlist_lut
-from qosnets.ops import ModeRealisation, Multiplier, OpsFile
+from amaranth.lib import wiring
+from qosnets.cycles import fixed_cycles
+from qosnets.library import Entry, Library
+from qosnets.lut import lut_file
+from qosnets.ops import OpsFile
 
-from .bank import BankMember
+from .accelerator import build_accelerator
+from .banks import Bank, ProvenMultiplier, build_bank, find_multipliers
+from .collateral import collateral
 from .config import ArrayConfig
-from .defaults import DEFAULT_EXTENT, DEFAULT_K_MAX, DEFAULT_PSUM_DEPTH
+from .defaults import DEFAULT_EXTENT, DEFAULT_K_MAX, DEFAULT_PSUM_DEPTH, BankKind, Isolation
 from .emit import emit_verilog
 from .modules import build_modules
 from .ports import describe_ports
+from .registers.parameters import RegisterParameters
+from .registers.register_map import read_register_map
 
 __all__ = ["MANIFEST_SCHEMA", "Design", "generate"]
 
@@ -35,17 +38,6 @@ class Design:
     """Library entry of each multiplier."""
 
 
-@dataclass(frozen=True)
-class _Member:
-    """A multiplier with its proven netlist."""
-
-    multiplier: Multiplier
-    module_name: str
-    found: Found
-    netlist: str
-    lut: Lut
-
-
 def generate(
     file: OpsFile,
     libraries: Sequence[Library],
@@ -54,8 +46,11 @@ def generate(
     cols: int = DEFAULT_EXTENT,
     k_max: int = DEFAULT_K_MAX,
     psum_depth: int = DEFAULT_PSUM_DEPTH,
+    bank: BankKind | None = None,
+    isolation: Isolation = Isolation.BOTH,
+    documents: bool = False,
 ) -> Design:
-    """Generate the array for ``file``.
+    """Generate the accelerator for ``file``.
 
     Every netlist is evaluated for all 65 536 operand pairs and must have the LUT that
     ``ops.json`` names.
@@ -72,94 +67,88 @@ def generate(
         Largest reduction, where ``ops.json`` has no geometry.
     psum_depth
         Largest number of output positions in a job.
+    bank
+        How the multipliers are realised; None: as ``file`` says.
+    isolation
+        Which operands of idle multipliers are held at zero, in a mux.
+    documents
+        Whether to make the documents of the registers as well, see :func:`.collateral`.
 
     Raises
     ------
     InputError
         If a multiplier cannot be found or proven, or a parameter is out of range.
     """
-    members = [_find(file, libraries, code) for code in range(len(file.ops.multipliers))]
+    multipliers = find_multipliers(file, libraries)
     config = ArrayConfig.from_ops(
         file.ops,
-        [member.lut for member in members],
+        [multiplier.lut for multiplier in multipliers],
         rows=rows,
         cols=cols,
         k_max=k_max,
         psum_depth=psum_depth,
     )
-    bank_members = [
-        BankMember(member.module_name, member.multiplier.activation_port) for member in members
-    ]
-    modules = build_modules(config, bank_members)
+    built = build_bank(multipliers, kind=bank, isolation=isolation)
+    address_map = RegisterParameters(
+        config=config, isolation=built.isolation, ops_sha256=file.sha256
+    ).compile()
+    register_map = read_register_map(address_map)
+    core = build_modules(config, built.components)
+    modules = [*core, *build_accelerator(config, core[-1], register_map)]
     verilog = emit_verilog(modules, keep_hierarchy=["operand_gate"])
 
-    files = {f"rtl/{m.module_name}.v": _module(m).encode() for m in members}
-    files |= {f"rtl/{name}.v": text.encode() for name, text in verilog.items()}
-    files["rtl/files.f"] = "".join(f"{name.removeprefix('rtl/')}\n" for name in files).encode()
-    files["rtl/lint.vlt"] = resources.files(__package__).joinpath("lint.vlt").read_bytes()
-    files |= {f"lut/{member.module_name}.npy": lut_file(member.lut) for member in members}
-    entries = tuple(member.found.entry for member in members)
-    return Design(files, _manifest(file, config, members, modules), entries)
-
-
-def _find(file: OpsFile, libraries: Sequence[Library], code: int) -> _Member:
-    multiplier = file.ops.multipliers[code]
-    where = f"{file.path}: multipliers[{code}]"
-    if isinstance(multiplier.realisation, ModeRealisation):
-        raise InputError(f"{where}.realisation: 'mode' cannot be generated, only 'netlist' can")
-    found = find_multiplier(
-        libraries,
-        name=multiplier.name,
-        lut_sha256=multiplier.lut_sha256,
-        library=multiplier.library,
-        netlist_sha256=multiplier.netlist_sha256,
-        where=where,
+    files = {f"rtl/{name}.v": text.encode() for name, text in (built.netlists | verilog).items()}
+    sources = list(files)
+    files |= {f"lut/{x.label}.npy": lut_file(x.lut) for x in multipliers}
+    files |= collateral(
+        sources, top=modules[-1].module_name, address_map=address_map, documents=documents
     )
-    netlist = found.library.netlist(found.entry.name)
-    path = found.library.folder / f"{found.entry.name}.v"
-    lut = netlist_lut(netlist, where=f"{where}: {path}")
-    check_lut_sha256(lut, multiplier.lut_sha256, where)
-    module_name = f"mul{code}_{multiplier.name.replace('.', '_')}"
-    return _Member(multiplier, module_name, found, netlist, lut)
-
-
-def _module(member: _Member) -> str:
-    """Return the netlist under the module name it has in the bank."""
-    return member.netlist.replace("module multiplier(", f"module {member.module_name}(", 1)
-
-
-def _manifest(
-    file: OpsFile, config: ArrayConfig, members: Sequence[_Member], modules: Sequence[Any]
-) -> dict[str, Any]:
-    bank, top = modules[1], modules[-1]
-    return {
+    interfaces = {"bank": built.component, "array": core[-1], "top": modules[-1]}
+    manifest = {
         "schema": MANIFEST_SCHEMA,
         "ops_sha256": file.sha256,
-        "rows": config.rows,
-        "cols": config.cols,
-        "k_max": config.k_max,
-        "psum_depth": config.psum_depth,
-        "n_layers": config.n_layers,
-        "n_points": config.n_points,
-        "n_tiles": config.n_tiles,
-        "psum_width": config.psum_width,
-        "array_latency": config.array_latency,
-        "sources": [
-            *(f"rtl/{member.module_name}.v" for member in members),
-            *(f"rtl/{module.module_name}.v" for module in modules),
-        ],
-        "multipliers": [
-            {
-                "name": member.multiplier.name,
-                "module": member.module_name,
-                "library": member.found.library.name,
-                "lut_sha256": member.multiplier.lut_sha256,
-                "netlist_sha256": member.found.entry.netlist_sha256,
-                "activation_port": member.multiplier.activation_port.value,
-                "lut": f"lut/{member.module_name}.npy",
-            }
-            for member in members
-        ],
-        "bank": {"module": bank.module_name, "ports": describe_ports(bank)},
-        "top": {"module": top.module_name, "ports": describe_ports(top)},
+        **_sizes(config),
+        "bank_kind": built.kind.value,
+        "isolation": built.isolation.value,
+        "cycle_model": _cycle_model(config),
+        "sources": sources,
+        "multipliers": _multipliers(multipliers, built),
+        **{name: _interface(component) for name, component in interfaces.items()},
+        "registers": {register.name: register.offset for register in register_map.registers},
     }
+    manifest["bank"]["select_words"] = list(built.component.select_words)
+    return Design(files, manifest, tuple(x.found.entry for x in multipliers))
+
+
+def _sizes(config: ArrayConfig) -> dict[str, int]:
+    names = ["rows", "cols", "k_max", "psum_depth", "n_layers", "n_points", "n_tiles"]
+    names += ["psum_width", "depthwise_lanes", "depthwise_taps", "array_latency"]
+    return {name: getattr(config, name) for name in names}
+
+
+def _cycle_model(config: ArrayConfig) -> dict[str, Any]:
+    """Return the cycles of a job by :func:`qosnets.cycles.job_cycles`, for readers of JSON."""
+    return {
+        "formula": "fixed + (k_tiles * n_tiles - 1) * max(positions, tile) + positions",
+        "fixed": fixed_cycles(config.rows, config.cols),
+        "tile": config.rows + 1,
+    }
+
+
+def _multipliers(multipliers: Sequence[ProvenMultiplier], bank: Bank) -> list[dict[str, str]]:
+    return [
+        {
+            "name": x.multiplier.name,
+            "module": module,
+            "library": x.found.library.name,
+            "lut_sha256": x.multiplier.lut_sha256,
+            "netlist_sha256": x.found.entry.netlist_sha256,
+            "activation_port": x.multiplier.activation_port.value,
+            "lut": f"lut/{x.label}.npy",
+        }
+        for x, module in zip(multipliers, bank.modules, strict=True)
+    ]
+
+
+def _interface(component: wiring.Component) -> dict[str, Any]:
+    return {"module": component.module_name, "ports": describe_ports(component)}

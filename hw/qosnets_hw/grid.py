@@ -7,8 +7,9 @@ from amaranth.lib.wiring import In, Out
 from .block import Block
 from .column import Column, SumColumn
 from .config import ArrayConfig
-from .edge import Edge, delayed
-from .layouts import sums_layout
+from .delay import delayed
+from .edge import Edge
+from .layouts import column_sums_layout
 
 __all__ = ["Grid"]
 
@@ -27,23 +28,25 @@ class Grid(wiring.Component):
 
     Members
     -------
-    The inputs of :class:`Edge`, and ``sums``, ``Out(sums_layout(config, column=True))``.
+    The inputs of :class:`Edge`, and ``sums``, ``Out(column_sums_layout(config))``.
     """
 
     module_name = "grid"
-    INPUTS = ("activation_beat", "select", "active_rows", "swap", "weight_beat", "shift")
 
     def __init__(self, *, config: ArrayConfig, edge: Edge, column: Column, sum_column: SumColumn):
-        self._cols = config.cols
+        self._cols, self._lanes = config.cols, config.depthwise_lanes
+        self._used_rows = config.depthwise_taps * config.depthwise_lanes
         self._edge, self._column, self._sum_column = edge, column, sum_column
-        inputs = {name: In(getattr(edge, name).shape()) for name in self.INPUTS}
-        super().__init__(inputs | {"sums": Out(sums_layout(config, column=True))})
+        members = edge.signature.members
+        inputs = {name: member for name, member in members.items() if member.flow is In}
+        self._inputs = tuple(inputs)
+        super().__init__(inputs | {"sums": Out(column_sums_layout(config))})
 
     def elaborate(self, platform):
         """Return the columns side by side."""
         m = Module()
         m.submodules.edge = edge = Block(self._edge)
-        m.d.comb += [getattr(edge, name).eq(getattr(self, name)) for name in self.INPUTS]
+        m.d.comb += [getattr(edge, name).eq(getattr(self, name)) for name in self._inputs]
         activation, control = edge.activation, edge.control
         for col in range(self._cols):
             m.submodules[f"column_{col}"] = column = Block(self._column)
@@ -52,6 +55,9 @@ class Grid(wiring.Component):
                 column.control_in.eq(control),
                 column.weight.eq(edge.weight[col]),
             ]
+            if self._lanes:
+                own_rows = range(col, self._used_rows, self._lanes) if col < self._lanes else ()
+                m.d.comb += column.own.eq(sum(1 << row for row in own_rows))
             aligned = delayed(m, column.psum, self._cols - 1 - col, f"psum_{col}")
             m.d.comb += self.sums.products[col].eq(aligned)
             activation, control = column.activation_out, column.control_out
@@ -61,8 +67,10 @@ class Grid(wiring.Component):
             sum_column.activation.eq(activation),
             self.sums.activations.eq(sum_column.total),
         ]
+        if self._lanes:
+            m.d.comb += self.sums.own.eq(sum_column.own)
         m.d.comb += [
-            sum_column.active[row].eq(control_of_row.active)
+            sum_column.active[row].eq(control_of_row.select.any())
             for row, control_of_row in enumerate(control)
         ]
         return m

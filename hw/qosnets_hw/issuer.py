@@ -28,8 +28,8 @@ class BeatIssuer(wiring.Component):
         Output positions of the job, at least 1.
     last_rows : ``In``
         Rows used by the last row tile.
-    loaded, first, last : ``In(1)``
-        A tile is loaded; it is the first, the last row tile of a sum.
+    loaded, first, last, final : ``In(1)``
+        A tile is loaded; it is the first, the last row tile of a sum, the last tile of the job.
     swap : ``Out(1)``
         Strobe: that tile goes into use.
     valid, ready : ``In(1)``, ``Out(1)``
@@ -37,8 +37,8 @@ class BeatIssuer(wiring.Component):
     active_rows : ``Out``
         Rows that take part in the beat.
     tag : ``Out(beat_tag_layout)``
-    issued : ``Out(1)``
-        A beat is issued in this cycle.
+    issued, ends_job : ``Out(1)``
+        A beat, the last beat of the job is issued in this cycle.
     delivered : ``In(1)``
         Strobe: a complete sum left the array as a result.
     idle : ``Out(1)``
@@ -54,12 +54,14 @@ class BeatIssuer(wiring.Component):
                 "loaded": In(1),
                 "first": In(1),
                 "last": In(1),
+                "final": In(1),
                 "swap": Out(1),
                 "valid": In(1),
                 "ready": Out(1),
                 "active_rows": Out(count_shape(config.rows)),
                 "tag": Out(beat_tag_layout(config)),
                 "issued": Out(1),
+                "ends_job": Out(1),
                 "delivered": In(1),
                 "idle": Out(1),
             }
@@ -73,7 +75,7 @@ class BeatIssuer(wiring.Component):
         position = Signal(count_shape(config.psum_depth))
         under_way = Signal(range(config.fifo_depth + 1))
         last_position, credit, completes = Signal(), Signal(), Signal()
-        ends_tile = Signal()
+        ends_tile, final = Signal(), Signal()
 
         m.d.comb += [
             self.tag.position.eq(position),
@@ -83,6 +85,7 @@ class BeatIssuer(wiring.Component):
             last_position.eq(position + 1 == self.positions),
             ends_tile.eq(self.issued & last_position & (position != 0)),
             self.swap.eq(self.loaded & (~running | ends_tile)),
+            self.ends_job.eq(self.issued & last_position & final),
             completes.eq(self.issued & self.tag.last),
             self.idle.eq(~running & (under_way == 0)),
         ]
@@ -97,6 +100,7 @@ class BeatIssuer(wiring.Component):
                 position.eq(0),
                 self.tag.first.eq(self.first),
                 self.tag.last.eq(self.last),
+                final.eq(self.final),
                 self.active_rows.eq(Mux(self.last, self.last_rows, config.rows)),
             ]
         return m

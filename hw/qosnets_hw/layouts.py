@@ -6,7 +6,10 @@ from amaranth.lib import data
 from .config import ArrayConfig
 
 __all__ = [
+    "beat_layout",
     "beat_tag_layout",
+    "column_sums_layout",
+    "complete_sums_layout",
     "count_shape",
     "index_shape",
     "job_layout",
@@ -17,8 +20,6 @@ __all__ = [
     "parameter_write_layout",
     "point_shape",
     "result_layout",
-    "select_shape",
-    "sums_layout",
     "tile_shape",
 ]
 
@@ -31,11 +32,6 @@ def index_shape(n: int) -> Shape:
 def count_shape(n: int) -> Shape:
     """Return the shape of a count up to and including ``n``."""
     return unsigned(n.bit_length())
-
-
-def select_shape(config: ArrayConfig) -> Shape:
-    """Return the shape of a select code."""
-    return index_shape(config.n_multipliers)
 
 
 def point_shape(config: ArrayConfig) -> Shape:
@@ -63,8 +59,14 @@ def layer_layout(config: ArrayConfig) -> data.StructLayout:
             "base": tile_shape(config),  # first column tile of the layer
             "clamp_low": 8,
             "clamp_high": 8,
+            **_depthwise_flag(config),
         }
     )
+
+
+def _depthwise_flag(config: ArrayConfig) -> dict[str, int]:
+    """Return the field that tells depthwise layers from dense ones, if there are such layers."""
+    return {"depthwise": 1} if config.depthwise_k_max else {}
 
 
 def layer_write_layout(config: ArrayConfig) -> data.StructLayout:
@@ -109,6 +111,16 @@ def job_layout(config: ArrayConfig) -> data.StructLayout:
     )
 
 
+def beat_layout(n_codes: int) -> data.StructLayout:
+    """Return a beat of weights or activations."""
+    return data.StructLayout(
+        {
+            "codes": data.ArrayLayout(unsigned(8), n_codes),
+            "last": 1,  # last beat of the job
+        }
+    )
+
+
 def beat_tag_layout(config: ArrayConfig) -> data.StructLayout:
     """Return what the accumulator must know of the sums of an activation beat."""
     return data.StructLayout(
@@ -116,17 +128,28 @@ def beat_tag_layout(config: ArrayConfig) -> data.StructLayout:
             "position": index_shape(config.psum_depth),
             "first": 1,  # first row tile: nothing accumulated yet
             "last": 1,  # last row tile: the sum is complete
+            **_depthwise_flag(config),
         }
     )
 
 
-def sums_layout(config: ArrayConfig, *, column: bool) -> data.StructLayout:
-    """Return sums of products and of activations, of one row tile or of all of them."""
-    psum = count_shape(config.column_psum_max) if column else unsigned(config.psum_width)
-    total = count_shape(config.column_sum_max) if column else unsigned(config.sum_width)
-    return data.StructLayout(
-        {"products": data.ArrayLayout(psum, config.cols), "activations": total}
-    )
+def column_sums_layout(config: ArrayConfig) -> data.StructLayout:
+    """Return the sums of a beat: of products by column, of activations over all rows.
+
+    ``own`` are sums of the activations that a column multiplies in a depthwise layer.
+    """
+    products = data.ArrayLayout(count_shape(config.column_psum_max), config.cols)
+    fields = {"products": products, "activations": count_shape(config.column_sum_max)}
+    if config.depthwise_k_max:
+        own = count_shape(config.depthwise_taps * 255)
+        fields["own"] = data.ArrayLayout(own, config.depthwise_lanes)
+    return data.StructLayout(fields)
+
+
+def complete_sums_layout(config: ArrayConfig) -> data.StructLayout:
+    """Return the accumulated sums of a position, see :attr:`ArrayConfig.word_width`."""
+    words = data.ArrayLayout(unsigned(config.word_width), config.cols)
+    return data.StructLayout({"words": words, "activations": unsigned(config.sum_width)})
 
 
 def result_layout(config: ArrayConfig) -> data.StructLayout:

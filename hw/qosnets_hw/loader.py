@@ -28,8 +28,8 @@ class WeightLoader(wiring.Component):
         Rows that take this beat: row r skips the first r beats, see :class:`Edge`.
     loaded : ``Out(1)``
         The shadow registers hold a tile.
-    done : ``Out(1)``
-        Strobe: the last beat of a tile is being taken.
+    taken, done : ``Out(1)``
+        Strobes: a beat, the last beat of a tile is being taken.
     """
 
     def __init__(self, *, rows: int):
@@ -42,6 +42,7 @@ class WeightLoader(wiring.Component):
                 "ready": Out(1),
                 "shift": Out(rows),
                 "loaded": Out(1),
+                "taken": Out(1),
                 "done": Out(1),
             }
         )
@@ -50,17 +51,16 @@ class WeightLoader(wiring.Component):
         """Return the beat counter."""
         m = Module()
         beat = Signal(index_shape(self._rows))
-        taken = Signal()
         m.d.comb += [
             self.ready.eq(self.wanted & ~self.loaded),
-            taken.eq(self.valid & self.ready),
-            self.done.eq(taken & (beat == self._rows - 1)),
+            self.taken.eq(self.valid & self.ready),
+            self.done.eq(self.taken & (beat == self._rows - 1)),
         ]
         for row in range(self._rows):
-            m.d.comb += self.shift[row].eq(taken & (beat >= row))
+            m.d.comb += self.shift[row].eq(self.taken & (beat >= row))
         with m.If(self.swap):
             m.d.sync += self.loaded.eq(0)
-        with m.If(taken):
+        with m.If(self.taken):
             m.d.sync += beat.eq(beat + 1)
             with m.If(self.done):
                 m.d.sync += [beat.eq(0), self.loaded.eq(1)]

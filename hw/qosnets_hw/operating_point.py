@@ -22,16 +22,15 @@ class OperatingPointRegister(wiring.Component):
     request : ``In``
         The operating point asked for; one bit wider than needed, so that wrong ones exist.
     write : ``In(1)``
-        Stores ``request``. A value that is no operating point sets ``error`` and changes
-        nothing else.
+        Stores ``request``. A value that is no operating point changes nothing.
     boundary : ``In(1)``
         No inference is running.
     active, pending : ``Out``
         The point in force, and the one that will be at the next boundary.
     committing : ``Out(1)``
         ``active`` is about to change: no inference may start in this cycle.
-    error : ``Out(1)``
-        Sticky until reset.
+    refused : ``Out(1)``
+        ``request`` is being written and is no operating point.
     """
 
     module_name = "operating_point_register"
@@ -46,18 +45,17 @@ class OperatingPointRegister(wiring.Component):
                 "active": Out(index_shape(config.n_points)),
                 "pending": Out(index_shape(config.n_points)),
                 "committing": Out(1),
-                "error": Out(1),
+                "refused": Out(1),
             }
         )
 
     def elaborate(self, platform):
         """Return shadow and active register."""
         m = Module()
-        with m.If(self.write):
-            with m.If(self.request < self._n_points):
-                m.d.sync += self.pending.eq(self.request)
-            with m.Else():
-                m.d.sync += self.error.eq(1)
+        legal = self.request < self._n_points
+        m.d.comb += self.refused.eq(self.write & ~legal)
+        with m.If(self.write & legal):
+            m.d.sync += self.pending.eq(self.request)
         m.d.comb += self.committing.eq(self.boundary & (self.active != self.pending))
         with m.If(self.committing):
             m.d.sync += self.active.eq(self.pending)

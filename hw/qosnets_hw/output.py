@@ -1,12 +1,13 @@
 """From complete sums to results: the parameter bank and the requantisers."""
 
-from amaranth.hdl import Module, Signal
-from amaranth.lib import data, memory, stream, wiring
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .block import Block
 from .config import ArrayConfig
 from .layouts import (
+    complete_sums_layout,
     count_shape,
     index_shape,
     job_layout,
@@ -14,7 +15,6 @@ from .layouts import (
     parameter_layout,
     parameter_write_layout,
     result_layout,
-    sums_layout,
 )
 from .requantiser import Requantiser
 
@@ -31,6 +31,8 @@ class OutputStage(wiring.Component):
     ----------
     config : :class:`ArrayConfig`
     requantiser : :class:`Requantiser`
+    bank : :class:`Block` of a :class:`Ram`
+        For the words of all columns, of each tile at each operating point, written by column.
 
     Members
     -------
@@ -40,15 +42,15 @@ class OutputStage(wiring.Component):
         No job is running; a new job starts.
     job, layer, point : ``In``
         The running job, its layer's entry, and the active operating point.
-    complete : ``In(stream.Signature(sums_layout(column=False)))``
+    complete : ``In(stream.Signature(complete_sums_layout))``
         By column tile, then output position.
     results : ``Out(stream.Signature(result_layout))``
     """
 
     module_name = "output_stage"
 
-    def __init__(self, *, config: ArrayConfig, requantiser: Requantiser):
-        self._config, self._requantiser = config, requantiser
+    def __init__(self, *, config: ArrayConfig, requantiser: Requantiser, bank: wiring.Component):
+        self._config, self._requantiser, self._bank = config, requantiser, bank
         super().__init__(
             {
                 "parameter_writes": In(stream.Signature(parameter_write_layout(config))),
@@ -57,7 +59,7 @@ class OutputStage(wiring.Component):
                 "job": In(job_layout(config)),
                 "layer": In(layer_layout(config)),
                 "point": In(index_shape(config.n_points)),
-                "complete": In(stream.Signature(sums_layout(config, column=False))),
+                "complete": In(stream.Signature(complete_sums_layout(config))),
                 "results": Out(stream.Signature(result_layout(config))),
             }
         )
@@ -93,10 +95,11 @@ class OutputStage(wiring.Component):
 
         for col in range(config.cols):
             m.submodules[f"requantiser_{col}"] = lane = Block(self._requantiser)
+            products, activations = self._parts(sums, col)
             m.d.comb += [
                 lane.enable.eq(enable),
-                lane.products.eq(sums.products[col]),
-                lane.activations.eq(sums.activations),
+                lane.products.eq(products),
+                lane.activations.eq(activations),
                 lane.parameters.eq(parameters[col]),
                 lane.clamp_low.eq(self.layer.clamp_low),
                 lane.clamp_high.eq(self.layer.clamp_high),
@@ -105,21 +108,29 @@ class OutputStage(wiring.Component):
             ]
         return m
 
+    def _parts(self, sums, col: int):
+        """Return the sums of products and of activations of a column."""
+        config, word = self._config, sums.words[col]
+        products, activations = word[: config.psum_width], sums.activations
+        if col >= config.depthwise_lanes:
+            return products, activations
+        width = config.depthwise_product_width
+        depthwise = self.layer.depthwise
+        return (
+            Mux(depthwise, word[:width], products),
+            Mux(depthwise, word[width:], activations),
+        )
+
     def _look_up(self, m: Module, enable):
         """Return the parameters of all columns a cycle after a sum, and whether it is the last."""
         config = self._config
-        m.submodules.bank = bank = memory.Memory(
-            shape=data.ArrayLayout(parameter_layout(), config.cols),
-            depth=config.n_points * config.n_tiles,
-            init=[],
-        )
-        read, write = bank.read_port(), bank.write_port(granularity=1)
+        m.submodules.bank = bank = self._bank
         request = self.parameter_writes.payload
         m.d.comb += [
             self.parameter_writes.ready.eq(self.idle),
-            write.addr.eq(request.point * config.n_tiles + request.tile),
-            write.data.as_value().eq(request.word.as_value().replicate(config.cols)),
-            write.en.eq(
+            bank.write_address.eq(request.point * config.n_tiles + request.tile),
+            bank.write_data.eq(request.word.as_value().replicate(config.cols)),
+            bank.write_enable.eq(
                 (self.parameter_writes.valid & self.parameter_writes.ready) << request.column
             ),
         ]
@@ -127,7 +138,7 @@ class OutputStage(wiring.Component):
         tiles_left = Signal(count_shape(config.n_tiles))
         position = Signal(count_shape(config.psum_depth))
         last_position = position + 1 == self.job.positions
-        m.d.comb += [read.addr.eq(address), read.en.eq(enable)]
+        m.d.comb += [bank.read_address.eq(address), bank.read_enable.eq(enable)]
         with m.If(self.start):
             base = self.point * config.n_tiles + self.layer.base + self.job.tile_offset
             m.d.sync += [address.eq(base), tiles_left.eq(self.layer.n_tiles), position.eq(0)]
@@ -139,4 +150,5 @@ class OutputStage(wiring.Component):
                     address.eq(address + 1),
                     tiles_left.eq(tiles_left - 1),
                 ]
-        return read.data, last_position & (tiles_left == 1)
+        words = data.ArrayLayout(parameter_layout(), config.cols)(bank.read_data)
+        return words, last_position & (tiles_left == 1)

@@ -10,14 +10,14 @@ from .block import Block
 __all__ = ["ProcessingElement", "row_control_layout"]
 
 
-def row_control_layout(select: Shape) -> data.StructLayout:
+def row_control_layout(select: Shape, *, depthwise: bool) -> data.StructLayout:
     """Return what travels along a row beside the activation."""
     return data.StructLayout(
         {
-            "select": select,
-            "active": 1,  # the row takes part in this tile
+            "select": select,  # word for the banks; 0 in a row that takes no part in this tile
             "swap": 1,  # the activations after this one meet the weight loaded last
             "shift": 1,  # take the weight of the row above into the shadow register
+            **({"depthwise": 1} if depthwise else {}),  # only banks of the own column work
         }
     )
 
@@ -36,6 +36,8 @@ class ProcessingElement(wiring.Component):
     bank : :class:`MultiplierBank`
     psum_shape : unsigned :class:`Shape`
         Shape of the sums in the column.
+    depthwise : bool
+        Whether there are depthwise layers.
 
     Members
     -------
@@ -48,13 +50,16 @@ class ProcessingElement(wiring.Component):
     weight_out : ``Out(8)``
         Shadow register.
     psum_in, psum_out : ``In(psum_shape)``, ``Out(psum_shape)``
+    own : ``In(1)``
+        With ``depthwise`` only. The row's activation is that of this column in depthwise layers;
+        constant.
     """
 
     module_name = "processing_element"
 
-    def __init__(self, *, bank: MultiplierBank, psum_shape: Shape):
-        self._bank = bank
-        control = row_control_layout(bank.select.shape())
+    def __init__(self, *, bank: MultiplierBank, psum_shape: Shape, depthwise: bool):
+        self._bank, self.depthwise = bank, depthwise
+        control = row_control_layout(bank.select.shape(), depthwise=depthwise)
         super().__init__(
             {
                 "activation_in": In(8),
@@ -65,6 +70,7 @@ class ProcessingElement(wiring.Component):
                 "weight_out": Out(8),
                 "psum_in": In(psum_shape),
                 "psum_out": Out(psum_shape),
+                **({"own": In(1)} if depthwise else {}),
             }
         )
 
@@ -89,13 +95,18 @@ class ProcessingElement(wiring.Component):
         with m.If(self.control_out.swap):
             m.d.sync += weight.eq(shadow)
 
+        select = self.control_out.select
+        if self.depthwise:
+            # A register of its own: logic behind it would lengthen the path through the bank.
+            select = Signal.like(self.control_out.select, name="own_select")
+            takes_part = self.own | ~self.control_in.depthwise
+            m.d.sync += select.eq(self.control_in.select & takes_part.replicate(len(select)))
         m.d.comb += [
             self.activation_out.eq(activation),
             self.weight_out.eq(shadow),
             self.psum_out.eq(psum),
             bank.activation.eq(activation),
             bank.weight.eq(weight),
-            bank.select.eq(self.control_out.select),
-            bank.active.eq(self.control_out.active),
+            bank.select.eq(select),
         ]
         return m

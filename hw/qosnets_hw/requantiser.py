@@ -34,7 +34,7 @@ class Requantiser(wiring.Component):
     """
 
     module_name = "requantiser"
-    LATENCY = 5
+    LATENCY = 7
 
     def __init__(self, *, products_shape: Shape, activations_shape: Shape):
         super().__init__(
@@ -61,33 +61,38 @@ class Requantiser(wiring.Component):
                 m.d.sync += stage.eq(value)
             return stage
 
+        def registers(stage, **values):
+            return [register(value, f"{name}_{stage}") for name, value in values.items()]
+
         # 1: the correction for the weight's zero point.
         correction = register(parameters.weight_zero_point * self.activations, "correction")
         biased = register(self.products + parameters.bias, "biased", signed(32))
-        mult, shift, offset = (
-            register(getattr(parameters, field), f"{field}_1")
-            for field in ("mult", "shift", "offset")
+        mult, shift, offset = registers(
+            1, mult=parameters.mult, shift=parameters.shift, offset=parameters.offset
         )
         # 2: the accumulator.
         acc = register(biased - correction, "acc_2", signed(32))
-        mult, shift, offset = (
-            register(value, f"{name}_2")
-            for name, value in (("mult", mult), ("shift", shift), ("offset", offset))
-        )
-        # 3: the product, 47 bits and sign.
-        scaled = register(acc * mult, "scaled")
-        shift, offset = register(shift, "shift_3"), register(offset, "offset_3")
-        acc = register(acc, "acc_3")
-        # 4: all but the last bit of the shift; that one rounds, ties upwards.
-        shifted = register(scaled >> (shift - 1)[: len(shift)], "shifted")
-        offset, acc = register(offset, "offset_4"), register(acc, "acc_4")
-        # 5: offset and clamp.
-        code = Signal(signed(len(shifted) + 1))
-        m.d.comb += code.eq(((shifted + 1) >> 1) + offset)
-        low, high = self.clamp_low, self.clamp_high
-        clamped = Mux(code < low, low, Mux(code > high, high, code[:8]))
+        mult, shift, offset = registers(2, mult=mult, shift=shift, offset=offset)
+        # 3: its products with both halves of the multiplier.
+        low = register(acc * mult[:8], "low")
+        high = register(acc * mult[8:].as_signed(), "high")
+        # All but the last bit of the shift are done at once; that one rounds.
+        early_shift = register((shift - 1)[: len(shift)], "early_shift_3")
+        offset, acc = registers(3, offset=offset, acc=acc)
+        # 4: their sum, 47 bits and sign.
+        scaled = register((low + (high << 8))[:48].as_signed(), "scaled")
+        early_shift, offset, acc = registers(4, early_shift=early_shift, offset=offset, acc=acc)
+        # 5: the shift.
+        shifted = register(scaled >> early_shift, "shifted")
+        offset, acc = registers(5, offset=offset, acc=acc)
+        # 6: rounding, ties upwards, and offset.
+        code = register(((shifted + 1) >> 1) + offset, "code")
+        (acc,) = registers(6, acc=acc)
+        # 7: clamp.
+        lowest, highest = self.clamp_low, self.clamp_high
+        clamped = Mux(code < lowest, lowest, Mux(code > highest, highest, code[:8]))
         m.d.comb += [
-            self.out.eq(register(clamped, "out_5", unsigned(8))),
-            self.acc.eq(register(acc, "acc_5")),
+            self.out.eq(register(clamped, "out_7", unsigned(8))),
+            self.acc.eq(register(acc, "acc_7")),
         ]
         return m

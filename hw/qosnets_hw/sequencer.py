@@ -1,7 +1,9 @@
 """The layer sequencer: turns jobs into weight tiles and activation beats."""
 
-from amaranth.hdl import Array, Const, Module, Signal
-from amaranth.lib import memory, stream, wiring
+from collections.abc import Sequence
+
+from amaranth.hdl import Array, Cat, Const, Module, Shape, Signal
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import ArrayConfig
@@ -12,8 +14,7 @@ from .layouts import (
     index_shape,
     job_layout,
     layer_layout,
-    layer_write_layout,
-    select_shape,
+    layer_shape,
 )
 from .loader import WeightLoader
 from .tiles import TileCounter
@@ -25,27 +26,34 @@ class Sequencer(wiring.Component):
     """Runs one job after the other.
 
     A job takes, for each column tile and in it for each row tile, ``rows`` weight beats and
-    ``positions`` activation beats. It ends when its last result has left. The layer's select code
+    ``positions`` activation beats. It ends when its last result has left. The layer's select word
     is looked up when the job starts; an inference lasts from its first job to the end of the job
-    with ``last``.
+    with ``last``. A stream whose beat with ``last`` is not the final one of the job stops
+    everything until reset: the beats that are left are taken and dropped.
 
     Parameters
     ----------
     config : :class:`ArrayConfig`
+    select_words : sequence of int
+        Word for the banks by select code.
+    select_shape : :class:`Shape`
 
     Members
     -------
-    layer_writes : ``In(stream.Signature(layer_write_layout))``
-        Accepted between jobs.
+    entry_of : ``Out(layer_shape)``
+        Layer of the job that is offered.
+    entry, written : ``In(layer_layout)``, ``In(1)``
+        Its entry in the layer table, and whether there is one. A running job keeps the entry that
+        it started with.
     jobs : ``In(stream.Signature(job_layout))``
-        A job of a layer that is unknown or has no entry yet, with no positions or too many, is
-        dropped and sets ``error``.
-    weight_valid, weight_ready, activation_valid, activation_ready
+        A job of a layer that is unknown or has no entry yet, that leaves the parameter bank, or
+        with no positions or too many, is refused.
+    weight_valid, weight_last, weight_ready, activation_valid, activation_last, activation_ready
         Handshakes of the weight and activation streams.
     point : ``In``
         Active operating point.
     hold : ``In(1)``
-        No inference may start.
+        No job is accepted.
     boundary : ``Out(1)``
         No inference is running.
     select, active_rows, swap, shift, tag, issued
@@ -58,26 +66,36 @@ class Sequencer(wiring.Component):
         Strobe: a result left.
     idle : ``Out(1)``
         No job is running.
-    error : ``Out(1)``
-        A job was dropped; sticky until reset.
+    inference_done, job_refused : ``Out(1)``
+        Strobes.
+    stream_short, stream_long : ``Out(1)``
+        Strobes: a beat with ``last`` came before the end of the job, or the final beat without.
+    faulted : ``Out(1)``
+        One of these has come.
+    job_cycles : ``Out(32)``
+        Clock cycles of the last finished job, from its acceptance until the next can be accepted.
     """
 
     module_name = "sequencer"
 
-    def __init__(self, *, config: ArrayConfig):
-        self._config = config
+    def __init__(self, *, config: ArrayConfig, select_words: Sequence[int], select_shape: Shape):
+        self._config, self._select_words = config, tuple(select_words)
         super().__init__(
             {
-                "layer_writes": In(stream.Signature(layer_write_layout(config))),
+                "entry_of": Out(layer_shape(config)),
+                "entry": In(layer_layout(config)),
+                "written": In(1),
                 "jobs": In(stream.Signature(job_layout(config))),
                 "weight_valid": In(1),
+                "weight_last": In(1),
                 "weight_ready": Out(1),
                 "activation_valid": In(1),
+                "activation_last": In(1),
                 "activation_ready": Out(1),
                 "point": In(index_shape(config.n_points)),
                 "hold": In(1),
                 "boundary": Out(1),
-                "select": Out(select_shape(config)),
+                "select": Out(select_shape),
                 "active_rows": Out(count_shape(config.rows)),
                 "swap": Out(1),
                 "shift": Out(config.rows),
@@ -88,7 +106,12 @@ class Sequencer(wiring.Component):
                 "start": Out(1),
                 "delivered": In(1),
                 "idle": Out(1),
-                "error": Out(1),
+                "inference_done": Out(1),
+                "job_refused": Out(1),
+                "stream_short": Out(1),
+                "stream_long": Out(1),
+                "faulted": Out(1),
+                "job_cycles": Out(32),
             }
         )
 
@@ -110,73 +133,87 @@ class Sequencer(wiring.Component):
         m.d.comb += [
             loader.wanted.eq(load_tiles.left),
             loader.swap.eq(issuer.swap),
-            loader.valid.eq(self.weight_valid),
-            self.weight_ready.eq(loader.ready),
+            loader.valid.eq(self.weight_valid & ~self.faulted),
+            self.weight_ready.eq(loader.ready | self.faulted),
             self.shift.eq(loader.shift),
             issuer.positions.eq(self.job.positions),
             issuer.last_rows.eq(self.layer.last_rows),
             issuer.loaded.eq(loader.loaded),
             issuer.first.eq(issue_tiles.first),
             issuer.last.eq(issue_tiles.last),
-            issuer.valid.eq(self.activation_valid),
+            issuer.final.eq(issue_tiles.final),
+            issuer.valid.eq(self.activation_valid & ~self.faulted),
             issuer.delivered.eq(self.delivered),
-            self.activation_ready.eq(issuer.ready),
+            self.activation_ready.eq(issuer.ready | self.faulted),
             self.swap.eq(issuer.swap),
             self.active_rows.eq(issuer.active_rows),
             self.tag.eq(issuer.tag),
             self.issued.eq(issuer.issued),
         ]
-        done = issuer.idle & ~issue_tiles.left
+        if config.depthwise_k_max:
+            m.d.comb += self.tag.depthwise.eq(self.layer.depthwise)
+        beats = (
+            (loader.taken, loader.done & load_tiles.final, self.weight_last),
+            (issuer.issued, issuer.ends_job, self.activation_last),
+        )
+        m.d.comb += [
+            self.stream_short.eq(Cat(taken & last & ~final for taken, final, last in beats).any()),
+            self.stream_long.eq(Cat(final & ~last for _, final, last in beats).any()),
+        ]
+        with m.If(self.stream_short | self.stream_long):
+            m.d.sync += self.faulted.eq(1)
+        done = issuer.idle & ~issue_tiles.left & ~self.faulted
         self._control_jobs(m, done)
         return m
 
     def _control_jobs(self, m: Module, done):
         config = self._config
-        m.submodules.table = table = memory.Memory(
-            shape=layer_layout(config), depth=config.n_layers, init=[]
-        )
-        read, write = table.read_port(domain="comb"), table.write_port()
-        in_inference = Signal()
+        in_inference, known = Signal(), Signal()
         offered = self.jobs.payload
-        legal = (
-            (offered.layer < config.n_layers)
-            & (offered.positions > 0)
-            & (offered.positions <= config.psum_depth)
-            & (read.data.k_tiles > 0)
-            & (read.data.n_tiles > 0)
-        )
+        cycles = Signal.like(self.job_cycles, reset_less=True)
         m.d.comb += [
             self.boundary.eq(~in_inference),
-            read.addr.eq(offered.layer),
-            write.addr.eq(self.layer_writes.payload.layer),
-            write.data.eq(self.layer_writes.payload.entry),
-            write.en.eq(self.layer_writes.valid & self.layer_writes.ready),
+            self.entry_of.eq(offered.layer),
         ]
         selects = Array(
-            Array(Const(select, select_shape(config)) for select in assignment)
+            Array(Const(self._select_words[select], len(self.select)) for select in assignment)
             for assignment in config.assignments
         )
+        m.d.sync += cycles.eq(cycles + 1)
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += [
-                    self.idle.eq(1),
-                    self.layer_writes.ready.eq(1),
-                    self.jobs.ready.eq(~self.hold),
+                m.d.comb += [self.idle.eq(1), self.jobs.ready.eq(~self.hold)]
+                m.d.sync += [
+                    self.job.eq(offered),
+                    self.layer.eq(self.entry),
+                    known.eq(self.written),
+                    self.select.eq(selects[self.point][offered.layer]),
+                    cycles.eq(1),
                 ]
                 with m.If(self.jobs.valid & self.jobs.ready):
-                    with m.If(legal):
-                        m.d.sync += [
-                            self.job.eq(offered),
-                            self.layer.eq(read.data),
-                            self.select.eq(selects[self.point][offered.layer]),
-                            in_inference.eq(1),
-                        ]
-                        m.next = "START"
-                    with m.Else():
-                        m.d.sync += self.error.eq(1)
+                    m.next = "CHECK"
+            with m.State("CHECK"):
+                with m.If(known & self._legal()):
+                    m.d.sync += in_inference.eq(1)
+                    m.next = "START"
+                with m.Else():
+                    m.d.comb += self.job_refused.eq(1)
+                    m.next = "IDLE"
             with m.State("START"):
                 m.d.comb += self.start.eq(1)
                 m.next = "RUN"
             with m.State("RUN"), m.If(done):
-                m.d.sync += in_inference.eq(~self.job.last)
+                m.d.comb += self.inference_done.eq(self.job.last)
+                m.d.sync += [in_inference.eq(~self.job.last), self.job_cycles.eq(cycles + 1)]
                 m.next = "IDLE"
+
+    def _legal(self):
+        """Return whether ``job`` can be run with ``layer``."""
+        config, job, layer = self._config, self.job, self.layer
+        return (
+            (job.positions > 0)
+            & (job.positions <= config.psum_depth)
+            & (layer.k_tiles > 0)
+            & (layer.n_tiles > 0)
+            & (layer.base + job.tile_offset + layer.n_tiles <= config.n_tiles)
+        )

@@ -29,6 +29,8 @@ class TileCounter(wiring.Component):
         A tile is named.
     first, last : ``Out(1)``
         It is the first, the last row tile of its column tile.
+    final : ``Out(1)``
+        It is the last of all.
     """
 
     def __init__(self, *, config: ArrayConfig):
@@ -42,6 +44,7 @@ class TileCounter(wiring.Component):
                 "left": Out(1),
                 "first": Out(1),
                 "last": Out(1),
+                "final": Out(1),
             }
         )
 
@@ -50,13 +53,17 @@ class TileCounter(wiring.Component):
         m = Module()
         k_tile = Signal.like(self.k_tiles)
         n_tile = Signal.like(self.n_tiles)
-        m.d.comb += [self.first.eq(k_tile == 0), self.last.eq(k_tile + 1 == self.k_tiles)]
+        m.d.comb += [
+            self.first.eq(k_tile == 0),
+            self.last.eq(k_tile + 1 == self.k_tiles),
+            self.final.eq(self.last & (n_tile + 1 == self.n_tiles)),
+        ]
         with m.If(self.start):
             m.d.sync += [k_tile.eq(0), n_tile.eq(0), self.left.eq(1)]
         with m.Elif(self.advance):
             m.d.sync += k_tile.eq(k_tile + 1)
             with m.If(self.last):
                 m.d.sync += [k_tile.eq(0), n_tile.eq(n_tile + 1)]
-                with m.If(n_tile + 1 == self.n_tiles):
+                with m.If(self.final):
                     m.d.sync += self.left.eq(0)
         return m

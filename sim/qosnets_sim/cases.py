@@ -1,28 +1,29 @@
 """Random layers for designs whose ``ops.json`` leaves geometry or parameters open."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from qosnets.ops import Ops
 from qosnets.parameters import LayerWeights, Parameters, Requantisation
+from qosnets.tiling import LayerSizes, Tiling
 
 from .design import Design
 
-__all__ = ["NetworkSizes", "draw_activations", "draw_clamps", "draw_parameters", "layer_sizes"]
+__all__ = ["draw_activations", "draw_clamps", "draw_parameters", "layer_sizes"]
 
 MAX_POSITIONS = 16
-NetworkSizes = list[tuple[int, int, int]]
-"""K, N and groups of every layer."""
 
 
-def layer_sizes(ops: Ops, design: Design, random: np.random.Generator) -> NetworkSizes:
+def layer_sizes(ops: Ops, design: Design, random: np.random.Generator) -> list[LayerSizes]:
     """Return the sizes of all layers; without geometry K is 1..3·rows+1 and N 1..3·cols+1."""
     sizes = []
     for layer in ops.layers:
         if (geometry := layer.geometry) is not None:
-            sizes.append((geometry.reduction, geometry.outputs_per_group, geometry.groups))
+            sizes.append(LayerSizes.of(geometry))
         else:
             k, n = random.integers(1, [3 * design.rows + 2, 3 * design.cols + 2])
-            sizes.append((min(int(k), design.k_max), int(n), 1))
+            sizes.append(LayerSizes(min(int(k), design.k_max), int(n), 1))
     return sizes
 
 
@@ -35,14 +36,16 @@ def draw_clamps(ops: Ops, random: np.random.Generator) -> list[tuple[int, int]]:
     return clamps
 
 
-def draw_parameters(ops: Ops, sizes: NetworkSizes, random: np.random.Generator) -> Parameters:
+def draw_parameters(
+    ops: Ops, sizes: Sequence[LayerSizes], random: np.random.Generator
+) -> Parameters:
     """Return random weights, zero points and requantisation for all layers and points.
 
     The shift is drawn so that outputs spread over the codes and both clamps are met.
     """
     weights, requantisation = {}, {}
-    for layer, (k, n, groups) in zip(ops.layers, sizes, strict=True):
-        channels = n * groups
+    for layer, size in zip(ops.layers, sizes, strict=True):
+        k, channels = size.reduction, size.outputs * size.groups
         weights[layer.name] = LayerWeights(
             random.integers(0, 256, (channels, k), np.uint8),
             random.choice(np.array([0, 1, 127, 128, 254, 255], np.uint8), channels),
@@ -60,10 +63,17 @@ def draw_parameters(ops: Ops, sizes: NetworkSizes, random: np.random.Generator) 
     return Parameters(weights, requantisation)
 
 
-def draw_activations(k: int, random: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """Return codes ``[positions, K]`` of 1..16 positions, some of them all zero or all 255."""
-    x = random.integers(0, 256, (int(random.integers(1, MAX_POSITIONS + 1)), k), np.uint8)
-    extreme = random.random(len(x))
-    x[extreme < 0.1] = 0
-    x[extreme > 0.9] = 255
+def draw_activations(
+    tiling: Tiling, psum_depth: int, random: np.random.Generator
+) -> npt.NDArray[np.uint8]:
+    """Return codes for a job, see :meth:`Tiling.activation_beats`.
+
+    There are 1..16 positions, some of them all zero or all 255.
+    """
+    positions = int(random.integers(1, min(MAX_POSITIONS, psum_depth) + 1))
+    channels = (tiling.outputs,) if tiling.depthwise else ()
+    x = random.integers(0, 256, (*channels, positions, tiling.reduction), np.uint8)
+    extreme = random.random(positions)
+    x[..., extreme < 0.1, :] = 0
+    x[..., extreme > 0.9, :] = 255
     return x

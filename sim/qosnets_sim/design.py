@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from qosnets.errors import InputError
 from qosnets.files import MANIFEST, read_json
-from qosnets.lut import Lut, check_lut_sha256, load_lut
+from qosnets.lut import Lut, check_lut_sha256, load_lut, oriented
 from qosnets.ops import OpsFile
 
-__all__ = ["Design", "pack", "unpack"]
+__all__ = ["Design"]
 
 DESIGN_SCHEMA = "qosnets-design/1"
 
@@ -66,14 +65,14 @@ class Design:
         return int(self.manifest["psum_depth"])
 
     @property
+    def module_names(self) -> list[str]:
+        """Modules of the multipliers by select code; modes of one circuit have one module."""
+        return [multiplier["module"] for multiplier in self.manifest["multipliers"]]
+
+    @property
     def sources(self) -> list[Path]:
         """Verilog files."""
         return [self.folder / name for name in self.manifest["sources"]]
-
-    def port(self, name: str) -> Mapping[str, Any]:
-        """Return the description of a port of the top."""
-        port: Mapping[str, Any] = self.manifest["top"]["ports"][name]
-        return port
 
     def luts(self, ops: OpsFile) -> list[Lut]:
         """Return the LUT of every multiplier, checked against the hashes in ``ops.json``."""
@@ -85,31 +84,10 @@ class Design:
             luts.append(lut)
         return luts
 
-
-def pack(layout: Mapping[str, Any], value: Any) -> int:
-    """Return the bits of ``value``: an integer, a sequence for an array, a dict for a structure."""
-    if "fields" in layout:
-        return sum(
-            pack(field, value[name]) << field["offset"] for name, field in layout["fields"].items()
-        )
-    if "element" in layout:
-        step = layout["element"]["width"]
-        return sum(pack(layout["element"], v) << (i * step) for i, v in enumerate(value))
-    return int(value) & ((1 << layout["width"]) - 1)
-
-
-def unpack(layout: Mapping[str, Any], bits: int) -> Any:
-    """Return the value of ``bits``; inverse of :func:`pack`, arrays as int64 NumPy arrays."""
-    if "fields" in layout:
-        return {
-            name: unpack(field, (bits >> field["offset"]) & ((1 << field["width"]) - 1))
-            for name, field in layout["fields"].items()
-        }
-    if "element" in layout:
-        element = layout["element"]
-        mask = (1 << element["width"]) - 1
-        lanes = [(bits >> (i * element["width"])) & mask for i in range(layout["length"])]
-        return np.array([unpack(element, lane) for lane in lanes], np.int64)
-    if layout["signed"] and bits >> (layout["width"] - 1):
-        return bits - (1 << layout["width"])
-    return bits
+    def product_tables(self, ops: OpsFile) -> list[Lut]:
+        """Return ``M[x, w]`` by select code."""
+        multipliers = ops.ops.multipliers
+        return [
+            oriented(lut, multiplier.activation_port)
+            for lut, multiplier in zip(self.luts(ops), multipliers, strict=True)
+        ]

@@ -1,21 +1,39 @@
-"""The host of an array: drives its ports cycle by cycle from the bench."""
+"""The host of an accelerator: drives it through its AXI interfaces."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cocotb
 import numpy as np
 import numpy.typing as npt
 from cocotb.clock import Clock
-from cocotb.triggers import FallingEdge
 
-from .design import Design, pack, unpack
+from .design import Design
+from .harness import CORE_RESULTS, Harness
+from .records import Records, unpack_field, with_last
+from .registers import Registers
+from .streams import HangError, StreamPlayer
+from .words import SOFT_RESET, Points, Status, Write, job_writes, layer_writes, parameter_records
 
-__all__ = ["Host", "JobResult"]
+__all__ = ["Feed", "Host", "JobResult"]
 
-TIMEOUT_CYCLES = 4096
-"""Cycles without any transfer after which the array counts as hung."""
+CLOCK_NS = 10
+RESET_CYCLES = 3
+JOB_END_CYCLES = 8
+"""In so many cycles after its last result was taken a job has ended."""
+TIMEOUT_READS = 1000
+
+
+@dataclass(frozen=True)
+class Feed:
+    """A job with its streams."""
+
+    request: Mapping[str, int]
+    weights: Records
+    """uint8 ``[n, cols]``."""
+    activations: Records
+    """uint8 ``[n, rows]``."""
+    n_results: int
 
 
 @dataclass(frozen=True)
@@ -23,210 +41,166 @@ class JobResult:
     """The results of a job."""
 
     acc: npt.NDArray[np.int64]
-    """[positions, n_tiles·cols]."""
-    out: npt.NDArray[np.int64]
-    point: int
-    """Tag of the results."""
-    cycles: int
+    """[beat, cols]."""
+    out: Records
+    """[beat, cols]."""
+    points: frozenset[int]
+    """Tags of the results."""
+    lasts: tuple[int, ...]
+    """Beats that are marked as the last one."""
+    cycles: int | None
+    """As the accelerator counted them; None if another job followed at once."""
 
 
 class Host:
-    """Drives one array.
+    """Drives one accelerator.
 
-    Handshakes of the array depend on its registers only. So what is read at a falling edge holds
-    at the next rising edge, and one wake-up a cycle suffices.
+    Parameters
+    ----------
+    dut
+        Harness of ``design``.
+    design
+    random
+        Source of the stalls.
     """
 
     def __init__(self, dut: Any, design: Design, random: np.random.Generator):
         self.dut = dut
         self.design = design
-        self.random = random
-        self.cycles = 0
-        self._edge = FallingEdge(dut.clk)
+        self.player = StreamPlayer(dut, Harness.of(design.manifest).streams, random)
+        self.registers = Registers(self.player, design.manifest["registers"])
 
-    async def start(self) -> None:
-        """Start the clock and reset the array."""
-        dut = self.dut
-        for name, port in self.design.manifest["top"]["ports"].items():
-            if port["direction"] == "input":
-                getattr(dut, name).value = 0
-        cocotb.start_soon(Clock(dut.clk, 10, unit="ns").start())
+    async def start(self, stalls: float) -> None:
+        """Start the clock and reset; every stream stalls in a share ``stalls`` of the cycles."""
+        self.dut.point_pins.value = 0
+        self.dut.record_activity.value = 0
+        self.stall(stalls)
+        Clock(self.dut.aclk, CLOCK_NS, unit="ns").start()
         await self.reset()
 
+    def stall(self, share: float) -> None:
+        """Stall every stream in a ``share`` of the cycles, 0 to below 1."""
+        self.stalls = share
+        for stream in self.player.streams.values():
+            stream.stall(share)
+
     async def reset(self) -> None:
-        """Reset the array; its tables keep their content."""
-        self.dut.rst.value = 1
-        for _ in range(3):
-            await self._cycle()
-        self.dut.rst.value = 0
-        await self._cycle()
+        """Reset the accelerator: the parameter bank keeps its content, the layer table is empty."""
+        self.dut.aresetn.value = 0
+        self.player.withdraw()
+        await self.player.run(RESET_CYCLES)
+        self.dut.aresetn.value = 1
+        await self.player.run(1)
 
     async def idle(self) -> None:
         """Wait until no inference is running and a point asked for is active."""
-        await self._cycle()
-        for _ in range(TIMEOUT_CYCLES):
-            await self._cycle()
-            dut = self.dut
-            if not int(dut.busy.value) and int(dut.point_active.value) == int(
-                dut.point_pending.value
-            ):
+        for _ in range(TIMEOUT_READS):
+            if not await self.status() & (Status.BUSY | Status.SWITCHING):
                 return
-        raise TimeoutError(f"array busy for {TIMEOUT_CYCLES} cycles")
+        raise TimeoutError(f"busy or switching in {TIMEOUT_READS} reads of STATUS")
 
-    async def _cycle(self) -> None:
-        await self._edge
-        self.cycles += 1
+    async def status(self) -> Status:
+        """Return the register STATUS."""
+        return Status(*await self.registers.read("STATUS"))
 
-    async def write_layer(self, layer: int, entry: Mapping[str, int]) -> None:
-        """Write an entry of the layer table."""
-        await self._send("layer_writes", {"layer": layer, "entry": entry})
+    async def points(self) -> Points:
+        """Return the operating points in force."""
+        (word,) = await self.registers.read("POINT_STATUS")
+        return Points(*word.to_bytes(4, "little")[:3])
 
-    async def write_parameters(
-        self, point: int, tile: int, column: int, word: Mapping[str, int]
-    ) -> None:
-        """Write a word of the parameter bank."""
-        request = {"point": point, "tile": tile, "column": column, "word": word}
-        await self._send("parameter_writes", request)
-
-    async def send_job(self, job: Mapping[str, int]) -> None:
-        """Hand over a job without feeding it."""
-        await self._send("jobs", job)
-
-    async def _send(self, stream: str, value: Mapping[str, Any]) -> None:
-        valid, ready = getattr(self.dut, f"{stream}__valid"), getattr(self.dut, f"{stream}__ready")
-        payload = getattr(self.dut, f"{stream}__payload")
-        payload.value = pack(self.design.port(f"{stream}__payload"), value)
-        valid.value = 1
-        for _ in range(TIMEOUT_CYCLES):
-            accepted = int(ready.value)
-            await self._cycle()
-            if accepted:
-                valid.value = 0
-                return
-        raise TimeoutError(f"{stream}: not ready for {TIMEOUT_CYCLES} cycles")
-
-    async def request_point(self, point: int) -> None:
-        """Ask for an operating point."""
-        self.dut.point_request.value = point
-        self.dut.point_write.value = 1
-        await self._cycle()
-        self.dut.point_write.value = 0
-        await self._cycle()
-
-    async def run_job(
-        self,
-        job: Mapping[str, int],
-        weights: Sequence[int],
-        activations: Sequence[int],
-        n_results: int,
-        stalls: float,
-    ) -> JobResult:
-        """Run a job: feed its beats, collect its results.
-
-        Each stream stalls on its own, in a share ``stalls`` of the cycles, 0..1.
+    async def recover(self) -> None:
+        """Drop what is running and what is on the way, and clear all errors.
 
         Raises
         ------
-        TimeoutError
-            If nothing moves for :data:`TIMEOUT_CYCLES` cycles.
+        HangError
+            If beats on the way are not drained.
         """
-        dut, start = self.dut, self.cycles
-        await self.send_job(job)
-        weight_source = _Source(dut, "weights", weights, self._stall(stalls))
-        activation_source = _Source(dut, "activations", activations, self._stall(stalls))
-        results = _Sink(dut, "results", self._stall(stalls))
-        quiet = 0
-        while len(results.values) < n_results:
-            # Every source and the sink act in each cycle, hence no short cut.
-            moved = [port.step() for port in (weight_source, activation_source, results)]
-            quiet = 0 if any(moved) else quiet + 1
-            if quiet > TIMEOUT_CYCLES:
-                raise TimeoutError(
-                    f"array hangs: {len(results.values)} of {n_results} results,"
-                    f" {weight_source.left} weight and {activation_source.left} activation"
-                    " beats left"
-                )
-            await self._cycle()
-        for port in (weight_source, activation_source, results):
-            port.stop()
-        return self._collect(results.values, job, self.cycles - start)
+        await self.registers.write(("CONTROL", SOFT_RESET))
+        await self.player.finish("weights", "activations", "parameters")
+        for name in ("results", CORE_RESULTS):
+            self.player[name].withdraw()
+        await self.registers.write(("CONTROL", 0), ("ERROR_CLEAR", 0xFFFFFFFF))
 
-    def _stall(self, share: float) -> Callable[[], bool]:
-        if not share:
-            return lambda: False
-        return lambda: bool(self.random.random() < share)
+    async def write_layer(self, layer: int, entry: Mapping[str, int]) -> None:
+        """Write an entry of the layer table."""
+        await self.registers.write(*layer_writes(layer, entry))
 
-    def _collect(self, values: Sequence[int], job: Mapping[str, int], cycles: int) -> JobResult:
-        layout = self.design.port("results__payload")
-        records = [unpack(layout, value) for value in values]
-        lasts = [index for index, record in enumerate(records) if record["last"]]
-        if lasts != [len(records) - 1]:
-            raise AssertionError(f"'last' must mark the last of {len(records)} results: {lasts}")
-        points = {record["point"] for record in records}
-        if len(points) != 1:
-            raise AssertionError(f"results of one job carry operating points {sorted(points)}")
+    async def write_parameters(
+        self, point: int, words: Iterable[tuple[int, int, Mapping[str, int]]]
+    ) -> None:
+        """Write words (tile, column, word) of the parameter bank of an operating point."""
+        await self.send_parameters(parameter_records(point, words))
 
-        def positions_first(field: str) -> npt.NDArray[np.int64]:
-            lanes = np.stack([record[field] for record in records])
-            tiles = lanes.reshape(-1, job["positions"], self.design.cols)
-            return tiles.transpose(1, 0, 2).reshape(job["positions"], -1)
+    async def send_parameters(self, records: npt.NDArray[np.void]) -> None:
+        """Send records of the type :data:`PARAMETER_RECORD`."""
+        self.player["parameters"].send(records.view(np.uint8).reshape(len(records), -1))
+        await self.player.finish("parameters")
 
-        return JobResult(positions_first("acc"), positions_first("out"), points.pop(), cycles)
+    async def request_point(self, point: int) -> bool:
+        """Ask for an operating point; returns whether it was accepted."""
+        return await self.registers.try_write(("POINT_REQUEST", point))
 
+    def start_jobs(self, feeds: Sequence[Feed], writes: Sequence[Write] | None = None) -> None:
+        """Begin to feed jobs and to take their results.
 
-class _Source:
-    """Feeds a list of payloads into a stream."""
+        Parameters
+        ----------
+        feeds
+            The jobs, one after the other.
+        writes
+            Registers to write; by default those that queue the jobs.
+        """
+        player = self.player
+        self._n_results = [feed.n_results for feed in feeds]
+        player["weights"].send(np.concatenate([with_last(feed.weights) for feed in feeds]))
+        player["activations"].send(np.concatenate([with_last(feed.activations) for feed in feeds]))
+        for name in ("results", CORE_RESULTS):
+            player[name].receive(sum(self._n_results))
+        queued = [write for feed in feeds for write in job_writes(feed.request)]
+        self.registers.start_writing(queued if writes is None else writes)
 
-    def __init__(self, dut: Any, stream: str, values: Sequence[int], stall: Callable[[], bool]):
-        self._valid = getattr(dut, f"{stream}__valid")
-        self._ready = getattr(dut, f"{stream}__ready")
-        self._payload = getattr(dut, f"{stream}__payload")
-        self._values, self._stall = values, stall
-        self._next, self._valid_now, self._waiting = 0, False, False
+    async def jobs_accepted(self) -> None:
+        """Wait until the jobs that were started are queued.
 
-    @property
-    def left(self) -> int:
-        """Payloads not yet taken."""
-        return len(self._values) - self._next
+        Raises
+        ------
+        RefusedError
+            If one is refused at once.
+        """
+        await self.player.finish(self.registers.responses)
+        self.registers.check()
 
-    def step(self) -> bool:
-        """Choose what to offer at the next rising edge; return whether it will be taken."""
-        # A payload once offered stays until it is taken.
-        offer = self.left > 0 and (self._waiting or not self._stall())
-        if offer != self._valid_now:
-            self._valid.value = self._valid_now = offer
-        if not offer:
-            return False
-        self._payload.value = self._values[self._next]
-        taken = int(self._ready.value) == 1
-        self._waiting = not taken
-        self._next += taken
-        return taken
+    async def finish_jobs(self) -> list[JobResult]:
+        """Return the results of the jobs that were started and accepted.
 
-    def stop(self) -> None:
-        """Withdraw."""
-        self._valid.value = 0
+        Raises
+        ------
+        HangError
+            If nothing moves any more.
+        """
+        try:
+            await self.player.finish("weights", "activations", "results", CORE_RESULTS)
+        except HangError as error:
+            raise HangError(f"{error}; STATUS {await self.status()!r}") from None
+        await self.player.run(JOB_END_CYCLES)
+        (cycles,) = await self.registers.read("JOB_CYCLES")
+        return self._collect(cycles)
 
-
-class _Sink:
-    """Collects the payloads of a stream."""
-
-    def __init__(self, dut: Any, stream: str, stall: Callable[[], bool]):
-        self._valid = getattr(dut, f"{stream}__valid")
-        self._ready = getattr(dut, f"{stream}__ready")
-        self._payload = getattr(dut, f"{stream}__payload")
-        self._stall = stall
-        self.values: list[int] = []
-
-    def step(self) -> bool:
-        """Choose ready for the next rising edge; return whether a payload will be taken."""
-        stalled = self._stall()
-        self._ready.value = not stalled
-        taken = not stalled and int(self._valid.value) == 1
-        if taken:
-            self.values.append(int(self._payload.value))
-        return taken
-
-    def stop(self) -> None:
-        """Withdraw."""
-        self._ready.value = 0
+    def _collect(self, cycles: int) -> list[JobResult]:
+        stream, core = self.player["results"], self.player[CORE_RESULTS]
+        last, point = (stream.field(f"m_axis_results_{name}") for name in ("tlast", "tuser"))
+        fields = self.design.manifest["array"]["ports"]["results__payload"]["fields"]
+        acc = unpack_field(core.received, fields["acc"])
+        out = stream.received[:, : self.design.cols]
+        ends = np.cumsum(self._n_results).tolist()
+        return [
+            JobResult(
+                acc=acc[end - n : end],
+                out=out[end - n : end],
+                points=frozenset(point[end - n : end].tolist()),
+                lasts=tuple(np.flatnonzero(last[end - n : end]).tolist()),
+                cycles=cycles if end == ends[-1] else None,
+            )
+            for end, n in zip(ends, self._n_results, strict=True)
+        ]

@@ -30,6 +30,10 @@ class BenchJob:
     """Where to write the result."""
     progress: str
     """Where to write progress, ``done total``."""
+    point: int = 0
+    """Operating point whose activity is recorded."""
+    min_cycles: int = 0
+    """Clock cycles to record at least."""
 
     def save(self, path: Path) -> None:
         """Write the job to ``path``."""

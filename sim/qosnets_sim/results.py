@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from qosnets.files import atomic_write, canonical_json, read_json
 
-__all__ = ["Comparison", "PointResult", "SimulationResult"]
+__all__ = ["Comparison", "LayerResult", "PointResult", "SimulationResult"]
 
 
 @dataclass
@@ -25,9 +25,10 @@ class Comparison:
         """Compare two arrays of integers; a wrong shape counts as all wrong."""
         self.compared += expected.size
         if expected.shape != found.shape:
-            self._count(expected.size, f"{where}: shape {expected.shape}, found {found.shape}")
+            wrong_size = max(1, expected.size)
+            self._count(wrong_size, f"{where}: shape {expected.shape}, found {found.shape}")
             return
-        wrong = np.argwhere(expected.astype(np.int64) != found.astype(np.int64))
+        wrong = np.argwhere(expected != found)
         if len(wrong):
             at = tuple(int(index) for index in wrong[0])
             self._count(
@@ -35,9 +36,31 @@ class Comparison:
                 f"{where}{list(at)}: expected {int(expected[at])}, found {int(found[at])}",
             )
 
+    def add(self, other: "Comparison") -> None:
+        """Add what ``other`` compared."""
+        self.compared += other.compared
+        if other.first_mismatch:
+            self._count(other.mismatches, other.first_mismatch)
+
     def _count(self, mismatches: int, text: str) -> None:
         self.mismatches += mismatches
         self.first_mismatch = self.first_mismatch or text
+
+
+@dataclass
+class LayerResult:
+    """What a layer took at an operating point."""
+
+    name: str
+    jobs: int = 0
+    cycles: int = 0
+    """Clock cycles of its jobs, as the accelerator counted them."""
+    predicted_cycles: int = 0
+    """Those of the cycle model, which knows no stalls."""
+    multiplications: int = 0
+    """Products that the layer needs."""
+    utilisation: float = 0.0
+    """Multiplications per cycle and multiplier."""
 
 
 @dataclass
@@ -47,10 +70,25 @@ class PointResult:
     name: str
     images: int = 0
     """Images run through the whole network."""
-    jobs: int = 0
-    """Layer jobs run, of images or drawn."""
-    cycles: int = 0
+    layers: list[LayerResult] = field(default_factory=list)
     comparison: Comparison = field(default_factory=Comparison)
+
+    @property
+    def jobs(self) -> int:
+        """Jobs of all layers."""
+        return sum(layer.jobs for layer in self.layers)
+
+    @property
+    def cycles(self) -> int:
+        """Clock cycles of all jobs."""
+        return sum(layer.cycles for layer in self.layers)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "PointResult":
+        """Return the result that :func:`dataclasses.asdict` made ``data`` of."""
+        layers = [LayerResult(**layer) for layer in data["layers"]]
+        comparison = Comparison(**data["comparison"])
+        return cls(**{**data, "layers": layers, "comparison": comparison})
 
 
 @dataclass
@@ -61,7 +99,7 @@ class SimulationResult:
     bank: Comparison | None = None
     """Exhaustive comparison of the multiplier bank."""
     rules: Comparison | None = None
-    """Rules of the operating-point register and of jobs."""
+    """Rules of operating points, jobs and streams, and recovery from what breaks them."""
     points: list[PointResult] = field(default_factory=list)
 
     @property
@@ -86,8 +124,5 @@ class SimulationResult:
         def comparison(value: Mapping[str, Any] | None) -> Comparison | None:
             return None if value is None else Comparison(**value)
 
-        points = [
-            PointResult(**{**point, "comparison": Comparison(**point["comparison"])})
-            for point in data["points"]
-        ]
+        points = [PointResult.from_json(point) for point in data["points"]]
         return cls(data["seed"], comparison(data["bank"]), comparison(data["rules"]), points)

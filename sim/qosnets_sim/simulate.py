@@ -1,7 +1,7 @@
 """``sim``: the benches of a design, built, run and summed up."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,27 +13,54 @@ from qosnets.ops import OpsFile
 from qosnets.parameters import check_data
 
 from .design import Design
+from .harness import HARNESS, STREAM_PLAYER, Harness
 from .job import BENCH_VARIABLE, BenchJob
+from .multiplier_model import (
+    LOOK_UP,
+    TABLES_VARIABLE,
+    MultiplierModel,
+    look_up_bank,
+    write_tables,
+)
 from .results import SimulationResult
-from .verilator import build_model, run_model, verilator_root
+from .verilator import Model, build_model, run_model, verilator_root
 
-__all__ = ["ARRAY_BENCH", "BANK_BENCH", "Progress", "simulate"]
+__all__ = ["ACCELERATOR_BENCH", "BANK_BENCH", "Progress", "build_accelerator", "simulate"]
 
 Progress = Callable[[str, int, int], None]
 """Called with a stage, the steps done and their total (0: not known yet)."""
 
 BANK_BENCH = "qosnets_sim.bank_bench"
-ARRAY_BENCH = "qosnets_sim.array_bench"
-HIERARCHICAL = ("processing_element",)
+ACCELERATOR_BENCH = "qosnets_sim.accelerator_bench"
+HIERARCHICAL: Mapping[MultiplierModel, Sequence[str]] = {
+    MultiplierModel.NETLIST: ("processing_element",),
+    MultiplierModel.LUT: (),
+}
+"""Modules to compile on their own. The netlists are most of an array, and compiled once build
+several times faster; a call into such a module costs more than a look-up, though."""
 POLL_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
 class _Bench:
     stage: str
-    top: str
+    name: str
     test_module: str
-    hierarchical: Sequence[str]
+    build: Callable[[], Model]
+    environment: Mapping[str, str]
+
+
+def build_accelerator(
+    design: Design, multiplier_model: MultiplierModel, hierarchical: Sequence[str]
+) -> Model:
+    """Compile the accelerator in its harness, see :func:`build_model`."""
+    sources, generated = [*design.sources, STREAM_PLAYER], Harness.of(design.manifest).files()
+    if multiplier_model is MultiplierModel.LUT:
+        bank = design.manifest["bank"]["module"]
+        replaced = {bank, *design.module_names}
+        sources = [LOOK_UP, *(path for path in sources if path.stem not in replaced)]
+        generated |= {f"{bank}.sv": look_up_bank(design)}
+    return build_model(sources, HARNESS, generated=generated, hierarchical=hierarchical)
 
 
 def simulate(
@@ -43,13 +70,14 @@ def simulate(
     seed: int = 1,
     n_images: int | None = None,
     stalls: float = 0.0,
+    multiplier_model: MultiplierModel = MultiplierModel.NETLIST,
     progress: Progress,
-    array_bench: str = ARRAY_BENCH,
+    accelerator_bench: str = ACCELERATOR_BENCH,
 ) -> SimulationResult:
     """Compare a generated design with the golden model, and both with the vectors.
 
     The multiplier bank is compared exhaustively; then the network runs on the images of the
-    vectors, or layers are drawn where there are none.
+    vectors through the accelerator's AXI interfaces, or layers are drawn where there are none.
 
     Parameters
     ----------
@@ -63,10 +91,12 @@ def simulate(
         Images per operating point; None: all vectors.
     stalls
         Share of cycles in which streams stall, 0..1.
+    multiplier_model
+        What stands for the multipliers in the accelerator; the bank has its netlists always.
     progress
         Called often.
-    array_bench
-        cocotb test module for the array.
+    accelerator_bench
+        cocotb test module for the accelerator.
 
     Returns
     -------
@@ -90,12 +120,27 @@ def simulate(
         raise InputError(f"stalls: must be at least 0 and below 1, not {stalls}")
     if n_images is not None and n_images < 1:
         raise InputError(f"images: must be at least 1, not {n_images}")
-    benches = (
-        _Bench("multiplier bank", design.manifest["bank"]["module"], BANK_BENCH, ()),
-        _Bench("array", design.manifest["top"]["module"], array_bench, HIERARCHICAL),
-    )
     cache_home().mkdir(parents=True, exist_ok=True)
     work = Path(mkdtemp(prefix="run-", dir=cache_home()))
+    tables = work / "tables"
+    write_tables(design.product_tables(ops), tables)
+    bank_module = design.manifest["bank"]["module"]
+    benches = (
+        _Bench(
+            "multiplier bank",
+            "bank",
+            BANK_BENCH,
+            lambda: build_model(design.sources, bank_module),
+            {},
+        ),
+        _Bench(
+            "accelerator",
+            "accelerator",
+            accelerator_bench,
+            lambda: build_accelerator(design, multiplier_model, HIERARCHICAL[multiplier_model]),
+            {TABLES_VARIABLE: str(tables)},
+        ),
+    )
     jobs = [
         BenchJob(
             design=str(folder.resolve()),
@@ -103,31 +148,29 @@ def simulate(
             seed=seed,
             n_images=n_images,
             stalls=stalls,
-            result=str(work / bench.top / "result.json"),
-            progress=str(work / bench.top / "progress"),
+            result=str(work / bench.name / "result.json"),
+            progress=str(work / bench.name / "progress"),
         )
         for bench in benches
     ]
     try:
-        bank, array = _run_all(design, benches, jobs, progress)
+        bank, accelerator = _run_all(benches, jobs, progress)
     except (CheckError, ToolError):
         raise  # the message names a log in the folder
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
         raise
     shutil.rmtree(work)
-    array.bank = bank.bank
-    return array
+    accelerator.bank = bank.bank
+    return accelerator
 
 
 def _run_all(
-    design: Design, benches: Sequence[_Bench], jobs: Sequence[BenchJob], progress: Progress
+    benches: Sequence[_Bench], jobs: Sequence[BenchJob], progress: Progress
 ) -> list[SimulationResult]:
     """Build and run the benches side by side."""
     with ThreadPoolExecutor(len(benches)) as pool:
-        runs = [
-            pool.submit(_run, design, bench, job) for bench, job in zip(benches, jobs, strict=True)
-        ]
+        runs = [pool.submit(_run, bench, job) for bench, job in zip(benches, jobs, strict=True)]
         watched = [
             (bench.stage, Path(job.progress), run)
             for bench, job, run in zip(benches, jobs, runs, strict=True)
@@ -136,12 +179,12 @@ def _run_all(
         return [run.result() for run in runs]
 
 
-def _run(design: Design, bench: _Bench, job: BenchJob) -> SimulationResult:
-    model = build_model(design.sources, bench.top, hierarchical=bench.hierarchical)
+def _run(bench: _Bench, job: BenchJob) -> SimulationResult:
+    model = bench.build()
     folder = Path(job.result).parent
     folder.mkdir()
     job.save(folder / "job.json")
-    environment = {BENCH_VARIABLE: str(folder / "job.json")}
+    environment = {**bench.environment, BENCH_VARIABLE: str(folder / "job.json")}
     run_model(model, bench.test_module, environment=environment, folder=folder)
     return SimulationResult.load(Path(job.result))
 

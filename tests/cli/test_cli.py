@@ -22,9 +22,12 @@ def test_generate_writes_a_design(qosnets_hw, ops, tmp_path):
     out = tmp_path / "out"
     code, printed, _ = qosnets_hw("generate", "--ops", ops, "--out", out, "--rows", 3, "--cols", 5)
     assert code == 0
-    assert "15 Verilog files" in printed
+    assert "24 Verilog files" in printed
     manifest = json.loads((out / "manifest.json").read_text())
-    assert (manifest["rows"], manifest["cols"]) == (3, 5)
+    assert (manifest["rows"], manifest["cols"], manifest["isolation"]) == (3, 5, "both")
+    assert {"qosnets.core", "docs/html/index.html"} < set(manifest["files"])
+    drivers = {"c/qosnets.c", "c/qosnets.h", "c/qosnets_registers.h", "python/qosnets_driver.py"}
+    assert {f"drivers/{name}" for name in drivers} < set(manifest["files"])
     listed = (out / "rtl" / "files.f").read_text().split()
     assert sorted(listed) == sorted(path.name for path in (out / "rtl").glob("*.v"))
     assert not list(out.glob("*partial*")) and not list(out.glob(".*"))
@@ -114,6 +117,23 @@ def test_impossible_sizes(qosnets_hw, ops, tmp_path, option, value, message):
     code, _, errors = qosnets_hw("generate", "--ops", ops, "--out", out, option, value)
     assert (code, errors) == (2, [f"qosnets-hw: {message}"])
     assert not out.exists()
+
+
+def test_isolation_is_chosen(qosnets_hw, ops, tmp_path):
+    out = tmp_path / "out"
+    arguments = ("generate", "--ops", ops, "--out", out, "--rows", 2, "--cols", 2)
+    assert qosnets_hw(*arguments, "--isolation", "activation")[0] == 0
+    assert json.loads((out / "manifest.json").read_text())["isolation"] == "activation"
+
+
+@pytest.mark.parametrize("command", ["generate", "sim", "report"])
+def test_an_unknown_isolation_is_refused(qosnets_hw, ops, tmp_path, command):
+    out = ("--out", tmp_path / "out") if command == "generate" else ()
+    code, _, errors = qosnets_hw(command, "--ops", ops, "--isolation", "all", *out)
+    message = "'all' is not one of 'none', 'activation', 'both'"
+    assert code == 2
+    assert message in errors[-1]
+    assert not (tmp_path / "out").exists()
 
 
 def test_wrong_usage_is_one_line(qosnets_hw):

@@ -5,15 +5,17 @@ import pytest
 from qosnets.errors import InputError
 from qosnets.lut import ActivationPort, exact_lut
 from qosnets.ops import Ops
-from qosnets_hw.config import ArrayConfig, ceil_div
+from qosnets.tiling import ceil_div
+from qosnets_hw.config import ArrayConfig
 from qosnets_hw.layouts import (
     beat_tag_layout,
+    column_sums_layout,
+    complete_sums_layout,
     count_shape,
     index_shape,
     job_layout,
     layer_layout,
     parameter_layout,
-    sums_layout,
 )
 
 PLAIN = {
@@ -65,7 +67,7 @@ def test_sums_fit_their_widths_and_no_bit_is_idle():
         assert config.column_psum_max == rows * max_product
         assert config.max_k_tiles == ceil_div(k_max, rows)
         assert (config.max_k_tiles - 1) * rows < k_max <= config.max_k_tiles * rows
-        column = sums_layout(config, column=True)
+        column = column_sums_layout(config)
         assert 2 ** column["products"].shape.elem_shape.width > rows * max_product
         assert 2 ** column["activations"].shape.width > rows * 255
 
@@ -81,7 +83,7 @@ def test_degenerate_arrays(rows, cols):
     config = ArrayConfig(**PLAIN | {"rows": rows, "cols": cols})
     assert config.array_latency == rows + cols + 2
     assert config.fifo_depth > config.array_latency
-    assert sums_layout(config, column=False)["products"].shape.length == cols
+    assert complete_sums_layout(config)["words"].shape.length == cols
 
 
 def test_shapes_of_indices_and_counts():
@@ -145,3 +147,23 @@ def test_configuration_with_geometry():
     config = ArrayConfig.from_ops(ops(geometry), [exact_lut()] * 2, rows=8, cols=4, k_max=5)
     assert config.k_max == 72  # of c1; c2 has 18 a group
     assert config.n_tiles == 3 + 4  # 10 outputs in tiles of 4; four groups of 3
+
+
+@pytest.mark.parametrize(
+    ("rows", "cols", "lanes", "taps"), [(8, 8, 8, 1), (8, 3, 3, 2), (3, 8, 3, 1), (1, 1, 1, 1)]
+)
+def test_depthwise_layers_need_a_word_for_two_sums(rows, cols, lanes, taps):
+    size = {"rows": rows, "cols": cols}
+    dense = ArrayConfig(**PLAIN | size)
+    assert (dense.depthwise_lanes, dense.depthwise_taps) == (0, 0)
+    assert dense.word_width == dense.psum_width
+    assert "depthwise" not in dict(layer_layout(dense))
+    assert "own" not in dict(column_sums_layout(dense))
+
+    config = ArrayConfig(**PLAIN | size | {"depthwise_k_max": 9})
+    assert (config.depthwise_lanes, config.depthwise_taps) == (lanes, taps)
+    assert config.max_k_tiles == max(ceil_div(20, rows), ceil_div(9, taps))
+    assert 2**config.depthwise_product_width > 9 * 65_025
+    assert config.word_width == config.depthwise_product_width + (9 * 255).bit_length()
+    own = column_sums_layout(config)["own"].shape
+    assert (own.length, own.elem_shape.width) == (lanes, (taps * 255).bit_length())

@@ -10,13 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import qosnets_hw.collateral
+from qosnets.cycles import job_cycles
 from qosnets.errors import InputError
-from qosnets.files import canonical_json, sha256
+from qosnets.files import canonical_json, publish, sha256
 from qosnets.library import LIBRARY_FILE, Library
 from qosnets.lut import ActivationPort, lut_sha256
 from qosnets.ops import OpsFile
-from qosnets_hw.bank import BankMember
+from qosnets.tiling import Tiling
+from qosnets_hw.bank import BankMember, MultiplierBank, OperandGate
 from qosnets_hw.config import ArrayConfig
+from qosnets_hw.defaults import Isolation
 from qosnets_hw.emit import emit_verilog
 from qosnets_hw.generate import Design, generate
 from qosnets_hw.modules import build_modules
@@ -94,7 +98,7 @@ def test_every_module_has_a_plain_name_and_lies_in_the_file_of_its_block(design)
         names |= set(modules)
         instances |= set(re.findall(r"^  (\S+) +\S+ +\($", text, re.M))
     assert {"sequencer_loader", "sequencer_issuer", "accumulator_queue"} <= names
-    assert names - instances == {"qosnets_array"}
+    assert names - instances == {"qosnets_accelerator"}
     assert instances <= names
 
 
@@ -110,12 +114,21 @@ def test_each_block_and_each_netlist_is_emitted_once(design):
         "sum_column",
         "array_edge",
         "grid",
+        "psum_memory",
         "accumulator",
         "requantiser",
+        "parameter_memory",
         "output_stage",
+        "layer_table",
         "sequencer",
         "operating_point_register",
         "qosnets_array",
+        "register_block",
+        "event_counters",
+        "point_source",
+        "job_queue",
+        "parameter_reader",
+        "qosnets_accelerator",
     ]
     assert set(sources) == set(verilog(design))
     listed = design.files["rtl/files.f"].decode().split()
@@ -164,17 +177,156 @@ def test_manifest(design, library):
         "lut": "lut/mul1_low_bits.npy",
     }
     assert first["activation_port"] == "A"
-    ports = manifest["top"]["ports"]
-    assert ports["weights__payload"] == {
+    assert manifest["array"]["ports"]["activations__payload"] == {
         "direction": "input",
-        "width": 16,
-        "length": 2,
-        "element": {"width": 8, "signed": False},
+        "width": 25,
+        "fields": {
+            "codes": {
+                "offset": 0,
+                "width": 24,
+                "length": 3,
+                "element": {"width": 8, "signed": False},
+            },
+            "last": {"offset": 24, "width": 1, "signed": False},
+        },
     }
-    header = verilog(design)["qosnets_array"]
-    for name, port in ports.items():
-        width = f"[{port['width'] - 1}:0] " if port["width"] > 1 else ""
-        assert f"  {port['direction']} {width}{name};" in header
+    assert manifest["bank"]["select_words"] == [1, 2]
+    for part in ("bank", "array", "top"):
+        header = verilog(design)[manifest[part]["module"]]
+        for name, port in manifest[part]["ports"].items():
+            width = f"[{port['width'] - 1}:0] " if port["width"] > 1 else ""
+            assert f"  {port['direction']} {width}{name};" in header
+
+
+AXI_LITE = """awaddr:i12 awprot:i3 awvalid:i awready:o wdata:i32 wstrb:i4 wvalid:i wready:o
+bresp:o2 bvalid:o bready:i araddr:i12 arprot:i3 arvalid:i arready:o rdata:o32 rresp:o2 rvalid:o
+rready:i"""
+
+
+def test_ports_of_the_top_are_standard_axi(design):
+    expected = {"aclk": "i", "aresetn": "i", "irq": "o", "point_pins": "i2"}
+    expected |= {f"s_axi_{name}": kind for name, kind in (p.split(":") for p in AXI_LITE.split())}
+    streams = {
+        "s_axis_weights": ("i", {"tdata": 16, "tlast": 1}),
+        "s_axis_activations": ("i", {"tdata": 24, "tlast": 1}),
+        "s_axis_parameters": ("i", {"tdata": 128}),
+        "m_axis_results": ("o", {"tdata": 16, "tlast": 1, "tuser": 8}),
+    }
+    for stream, (flow, payload) in streams.items():
+        back = {"i": "o", "o": "i"}[flow]
+        expected |= {f"{stream}_tvalid": flow, f"{stream}_tready": back}
+        for name, width in payload.items():
+            expected[f"{stream}_{name}"] = f"{flow}{width if width > 1 else ''}"
+    ports = design.manifest["top"]["ports"]
+    found = {
+        name: port["direction"][0] + (str(port["width"]) if port["width"] > 1 else "")
+        for name, port in ports.items()
+    }
+    assert found == expected
+
+
+def test_cycle_model_of_the_manifest_is_that_of_the_contract(design):
+    model = design.manifest["cycle_model"]
+    for k_tiles, n_tiles, positions in [(1, 1, 1), (3, 2, 1), (2, 4, 4), (7, 3, 16)]:
+        tiling = Tiling(3, 2, 3 * k_tiles, 2 * n_tiles, 1, 0)
+        values = model | {"k_tiles": k_tiles, "n_tiles": n_tiles, "positions": positions}
+        assert eval(model["formula"], {"max": max}, values) == job_cycles(tiling, positions)
+
+
+def test_registers_of_the_manifest(design):
+    registers = design.manifest["registers"]
+    assert list(registers)[:2] == ["ID", "VERSION"]
+    assert (registers["ID"], registers["JOB_START"]) == (0, 0x12C)
+    read = re.findall(r"12'h(\w{3}):", verilog(design)["register_block"])
+    assert {int(offset, 16) for offset in read} == set(registers.values()) - {0x044}
+
+
+@pytest.mark.parametrize("isolation", Isolation)
+def test_isolation(library, tmp_path, isolation):
+    """Two gates for each multiplier, one, or none; the registers tell which."""
+    file = two_multipliers(tmp_path, library)
+    design = generate(file, [library], isolation=isolation, documents=True, **SIZE)
+    gates, code = {"none": (0, 0), "activation": (2, 1), "both": (4, 2)}[isolation]
+    assert verilog(design)["multiplier_bank"].count("operand_gate ") == gates
+    assert design.manifest["isolation"] == isolation.value
+    header = design.files["drivers/c/qosnets_registers.h"].decode()
+    assert f"QOSNETS__FEATURES__ISOLATION_reset {code:#x}\n" in header
+
+
+def test_drivers_are_those_of_the_package(design):
+    assert design.files["drivers/c/qosnets.c"].startswith(b'#include "qosnets.h"')
+    assert b"class Accelerator:" in design.files["drivers/python/qosnets_driver.py"]
+    assert not any(name.startswith("docs/") for name in design.files)
+
+
+def test_documents_of_the_registers(design, library, tmp_path, caplog):
+    file = two_multipliers(tmp_path, library)
+    documented = generate(file, [library], documents=True, **SIZE)
+    added = set(documented.files) - set(design.files)
+    assert {"docs/qosnets_registers.xml", "docs/html/index.html"} <= added
+    header = documented.files["drivers/c/qosnets_registers.h"].decode()
+    hash_word = int(documented.manifest["ops_sha256"][:8], 16)
+    assert f"QOSNETS__OPS_HASH_0__WORD_reset {hash_word:#x}\n" in header
+    assert caplog.messages == []
+
+
+def test_documents_that_cannot_be_made_are_left_out_with_a_warning(
+    design, library, tmp_path, caplog, monkeypatch
+):
+    find = qosnets_hw.collateral.find_spec
+    hidden = {"peakrdl_html"}
+    monkeypatch.setattr(
+        qosnets_hw.collateral, "find_spec", lambda name: None if name in hidden else find(name)
+    )
+    file = two_multipliers(tmp_path, library)
+    assert generate(file, [library], documents=True, **SIZE).files == design.files
+    (message,) = caplog.messages
+    assert message.startswith("peakrdl-html: not found; without it there are no docs/ ")
+    assert message.endswith("install with: pip install 'qosnets-hw[registers]'")
+
+
+def fusesoc(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run FuseSoC in ``folder``, on the cores in ``folder/design``."""
+    options = ["--cores-root", "design", *map(str, arguments)]
+    environment = os.environ | {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
+    return subprocess.run(
+        [sys.executable, "-m", "fusesoc.main", *options],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.usefixtures("simulator")
+def test_fusesoc_lints_the_core(design, tmp_path):
+    """The core is found, its files are there, and its target runs without a complaint."""
+    from qosnets_sim.verilator import verilator_root
+
+    publish(tmp_path / "design", design.files, force=False, manifest=design.manifest)
+    core = "::qosnets_accelerator:1.0"
+    shown = fusesoc(tmp_path, "core", "show", core)
+    assert shown.returncode == 0 and "lint" in shown.stdout, shown.stderr
+    arguments = ("run", "--target=lint", "--setup", "--build-root", "build", core)
+    made = fusesoc(tmp_path, *arguments)
+    assert made.returncode == 0 and "WARNING" not in made.stderr, made.stderr
+    (makefile,) = (tmp_path / "build").rglob("Makefile")
+    root = verilator_root()
+    path = f"{root / 'bin'}:{os.environ['PATH']}"
+    linted = subprocess.run(
+        ["make", "--silent"],
+        cwd=makefile.parent,
+        env=os.environ | {"VERILATOR_ROOT": str(root), "PATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert linted.returncode == 0 and "%" not in linted.stdout + linted.stderr, linted.stderr
+
+
+def test_the_core_lists_the_sources_in_order(design):
+    text = design.files["qosnets.core"].decode()
+    assert text.startswith("CAPI=2:\n")
+    assert re.findall(r"- (rtl/.*\.v)\n", text) == design.manifest["sources"]
 
 
 def test_stored_tables_are_those_of_the_netlists(design, library, tmp_path):
@@ -229,7 +381,9 @@ def emit(extent: int) -> dict[str, str]:
         assignments=((0, 1),),
     )
     members = [BankMember(f"m{code}", ActivationPort.A) for code in range(2)]
-    return emit_verilog(build_modules(config, members), keep_hierarchy=[])
+    gate = OperandGate()
+    bank = MultiplierBank(members=members, gate=gate, isolation=Isolation.BOTH)
+    return emit_verilog(build_modules(config, [gate, bank]), keep_hierarchy=[])
 
 
 def test_text_grows_with_the_edges_of_the_array():
@@ -281,13 +435,6 @@ def test_swapped_operands_are_named(library, tmp_path):
     message = refusal(file, [library])
     assert message.startswith("multipliers[0]: LUT hash ")
     assert message.endswith("(operands swapped: the hash is that of the transposed table)")
-
-
-def test_a_mode_is_refused(library, tmp_path):
-    mode = {"kind": "mode", "circuit": "merged", "index": 0}
-    file = write_ops(tmp_path, [multiplier(library, "exact", realisation=mode)])
-    message = "multipliers[0].realisation: 'mode' cannot be generated, only 'netlist' can"
-    assert refusal(file, [library]) == message
 
 
 def test_an_unknown_library_is_refused(library, tmp_path):

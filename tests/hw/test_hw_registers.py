@@ -14,6 +14,7 @@ import pytest
 from amaranth.hdl import Module, Signal
 from amaranth.sim import Simulator
 from qosnets.errors import InputError
+from qosnets_hw.bank import Isolation
 from qosnets_hw.config import ArrayConfig
 from qosnets_hw.registers.axi_lite import Response
 from qosnets_hw.registers.counters import EventCounters
@@ -28,21 +29,27 @@ OKAY, SLVERR = Response.OKAY, Response.SLVERR
 OPS_SHA256 = hashlib.sha256(b"ops.json").hexdigest()
 
 
-def config(n_points: int = 3) -> ArrayConfig:
-    return ArrayConfig(
-        rows=3,
-        cols=64,
-        n_multipliers=8,
-        max_product=65_025,
-        k_max=1 << 20,
-        psum_depth=1 << 16,
-        n_tiles=9,
-        assignments=((0, 1),) * n_points,
-    )
+def config(n_points: int = 3, **changes: int) -> ArrayConfig:
+    plain = {
+        "rows": 3,
+        "cols": 64,
+        "n_multipliers": 8,
+        "max_product": 65_025,
+        "k_max": 1 << 20,
+        "psum_depth": 1 << 16,
+        "n_tiles": 9,
+        "assignments": ((0, 1),) * n_points,
+    }
+    return ArrayConfig(**plain | changes)
 
 
-def address_map(n_points: int = 3):
-    return RegisterParameters(config=config(n_points), ops_sha256=OPS_SHA256).compile()
+def parameters(*arguments, isolation=Isolation.BOTH, ops_sha256=OPS_SHA256, **changes):
+    sizes = config(*arguments, **changes)
+    return RegisterParameters(config=sizes, isolation=isolation, ops_sha256=ops_sha256)
+
+
+def address_map(**changes):
+    return parameters(**changes).compile()
 
 
 MAP = read_register_map(address_map())
@@ -52,6 +59,7 @@ PULSES = [
     for field in MAP.fields
     if field.kind is FieldKind.PULSE and not field.path.startswith("ERROR_CLEAR.")
 ]
+WRITTEN = [f"{field.path}_written" for field in MAP.fields if field.written_strobe]
 
 
 class Model:
@@ -78,6 +86,8 @@ class Model:
         """Return the response and the strobes that follow, by port."""
         register = self._register(address)
         if register is None or not register.writable or strobes != 0b1111:
+            return SLVERR, {}
+        if register.refused_while and self.inputs[register.refused_while]:
             return SLVERR, {}
         parts = [(f, data >> f.lsb & ((1 << f.width) - 1)) for f in register.fields if f.writable]
         for field, part in parts:
@@ -149,7 +159,7 @@ class Manager:
         return [self.ctx.get(s) for s in (*signals, axi.b.resp, axi.r.data, axi.r.resp)]
 
     async def tick(self):
-        for path in [*PULSES, "POINT_REQUEST.point_written"]:
+        for path in [*PULSES, *WRITTEN]:
             if value := self.ctx.get(port(self.dut, path)):
                 self.strobes.append((path, value))
         await self.ctx.tick()
@@ -407,6 +417,115 @@ def test_a_wrong_point_is_refused_and_remembered(point):
     simulate(bench)
 
 
+LIMITED = {field.path: field for field in MAP.fields if field.highest is not None}
+BELONGS_TO = {"LAYER": "wrong_table_write", "JOB": "wrong_job", "POINT": "wrong_point"}
+
+
+@pytest.mark.parametrize("path", LIMITED)
+def test_the_largest_legal_value_and_the_next(path):
+    """The largest can be read back; one more is refused and sets the sticky bit of its kind."""
+    field, register = LIMITED[path], path.partition(".")[0]
+    sticky = f"STATUS.{BELONGS_TO[register.partition('_')[0]]}"
+
+    async def bench(ctx, dut, bus):
+        largest = field.highest << field.lsb
+        assert await bus.write(register, largest) is OKAY
+        assert await bus.read(register) == (largest, OKAY)
+        assert (await bus.read("STATUS"))[0] == 0
+        assert await bus.write(register, (field.highest + 1) << field.lsb) is SLVERR
+        assert await bus.read(register) == (largest, OKAY)
+        assert (await bus.read("STATUS"))[0] == 1 << MAP.by_path[sticky].lsb
+        assert ctx.get(port(dut, path)) == field.highest
+
+    simulate(bench)
+
+
+def test_limits_are_those_of_the_design():
+    limits = {path: field.highest for path, field in LIMITED.items()}
+    assert limits == {
+        "POINT_REQUEST.point": 2,
+        "LAYER_K_TILES.k_tiles": -(-(1 << 20) // 3),
+        "LAYER_N_TILES.n_tiles": 9,
+        "LAYER_BASE.base": 8,
+        "LAYER_SHAPE.last_rows": 3,
+        "LAYER_SHAPE.depthwise": 0,
+        "LAYER_WRITE.layer": 1,
+        "JOB_LAYER.layer": 1,
+        "JOB_POSITIONS.positions": 1 << 16,
+        "JOB_TILE_OFFSET.tile_offset": 8,
+    }
+    depthwise = read_register_map(address_map(depthwise_k_max=9))
+    assert depthwise.by_path["LAYER_SHAPE.depthwise"].highest is None  # both values are legal
+
+
+@pytest.mark.parametrize("isolation", Isolation)
+@pytest.mark.parametrize(("depthwise_k_max", "lanes"), [(0, 0), (9, 3)])
+def test_features(isolation, depthwise_k_max, lanes):
+    features = read_register_map(
+        address_map(isolation=isolation, depthwise_k_max=depthwise_k_max)
+    ).by_name["FEATURES"]
+    values = {field.name: field.reset for field in features.fields}
+    code = {"none": 0, "activation": 1, "both": 2}[isolation]
+    assert values == {"depthwise_lanes": lanes, "isolation": code}
+
+
+def test_a_register_is_refused_while_its_status_is_set(tmp_path):
+    """Without any effect: not even an illegal value is remembered."""
+    path = tmp_path / "map.rdl"
+    path.write_text(
+        REFUSED_WHILE
+        + """
+        property highest { type = longint unsigned; component = field; };
+        property refusal_sets { type = ref; component = field; };
+        addrmap m {
+            default regwidth = 32;
+            reg { field { sw = r; hw = w; } busy[0:0]; } S @ 0;
+            reg { field { sw = r; hw = na; hwset; precedence = hw; } e[0:0] = 0; } E @ 4;
+            reg { field { sw = rw; hw = r; swmod; highest = 5; } v[7:0] = 1; } R @ 8;
+            R.v->refusal_sets = E.e;
+            R->refused_while = S.busy;
+        };
+        """
+    )
+    dut = RegisterBlock(register_map=read_register_map(compile_rdl(path, {})))
+
+    async def write(ctx, data):
+        axi = dut.axi
+        ctx.set(axi.aw.addr, 8)
+        ctx.set(axi.w.data, data)
+        ctx.set(axi.w.strb, 0b1111)
+        for valid in (1, 0):
+            ctx.set(axi.aw.valid, valid)
+            ctx.set(axi.w.valid, valid)
+            await ctx.tick()
+        response = ctx.get(axi.b.resp)
+        assert ctx.get(axi.b.valid)
+        await ctx.tick()
+        return response, ctx.get(dut.r.v)
+
+    async def errors(ctx):
+        ctx.set(dut.axi.ar.addr, 4)
+        for valid in (1, 0):
+            ctx.set(dut.axi.ar.valid, valid)
+            await ctx.tick()
+        return ctx.get(dut.axi.r.data)
+
+    async def bench(ctx):
+        ctx.set(dut.axi.b.ready, 1)
+        ctx.set(dut.axi.r.ready, 1)
+        ctx.set(dut.s.busy, 1)
+        assert [await write(ctx, value) for value in (3, 7)] == [(SLVERR, 1)] * 2
+        assert await errors(ctx) == 0
+        ctx.set(dut.s.busy, 0)
+        assert [await write(ctx, value) for value in (3, 7)] == [(OKAY, 3), (SLVERR, 3)]
+        assert await errors(ctx) == 1
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+
+
 @pytest.mark.parametrize("path", EVENTS)
 def test_an_event_wins_over_its_clearing(path):
     """An event in any cycle around a clearing write: lost before it, kept from then on."""
@@ -527,11 +646,11 @@ def test_constants_of_a_design():
 
 
 def test_parameters_that_do_not_fit():
-    assert RegisterParameters(config=config(255), ops_sha256=OPS_SHA256).compile()
+    assert parameters(255).compile()
     with pytest.raises(InputError, match="operating_points: must be at most 255, not 256"):
-        RegisterParameters(config=config(256), ops_sha256=OPS_SHA256)
+        parameters(256)
     with pytest.raises(InputError, match="ops_sha256: must be 64 hexadecimal digits, not 'A"):
-        RegisterParameters(config=config(), ops_sha256="A" * 64)
+        parameters(ops_sha256="A" * 64)
 
 
 def test_every_field_is_described():
@@ -539,6 +658,7 @@ def test_every_field_is_described():
     assert all(register.title for register in MAP.registers)
 
 
+REFUSED_WHILE = "property refused_while { type = ref; component = reg; };"
 STATUS_FIELD = "field {sw = r; hw = w;} f[0:0];"
 HWSET = "sw = r; hw = na; hwset; precedence = hw"
 CLEAR = "A.f->hwclr = B.g;"
@@ -590,6 +710,14 @@ WRONG_MAPS = {
         "reg {field {sw = rw; hw = r; rclr;} f = 0;} A;",
         "A.f: a setting field cannot have rclr",
     ),
+    "refused while something is written": (
+        "reg {field {sw=rw; hw=r;} f = 0;} A; A->refused_while = A.f;",
+        "A: refused_while must refer to a status field",
+    ),
+    "refused while a number": (
+        "reg {field {sw=rw; hw=r;} f = 0; field {sw=r; hw=w;} g[2:1];} A; A->refused_while = A.g;",
+        "A: refused_while must refer to a field of one bit",
+    ),
     "cleared by nothing": (
         f"reg {{field {{{HWSET}; hwclr;}} f = 0;}} A;",
         "A.f: hwclr must refer to a pulse field",
@@ -604,7 +732,7 @@ WRONG_MAPS = {
 @pytest.mark.parametrize(("content", "message"), WRONG_MAPS.values(), ids=WRONG_MAPS)
 def test_wrong_maps_are_refused(tmp_path, content, message):
     path = tmp_path / "map.rdl"
-    path.write_text(f"addrmap m {{ default regwidth = 32; {content} }};")
+    path.write_text(f"{REFUSED_WHILE} addrmap m {{ default regwidth = 32; {content} }};")
     with pytest.raises(InputError) as error:
         read_register_map(compile_rdl(path, {}))
     text = str(error.value)

@@ -35,7 +35,9 @@ def test_tile_counter(k_tiles, n_tiles):
     dut = TileCounter(config=CONFIG)
     rng = np.random.default_rng(1)
     expected = [
-        (int(k == 0), int(k == k_tiles - 1)) for _ in range(n_tiles) for k in range(k_tiles)
+        (int(k == 0), int(k == k_tiles - 1), int((k, n) == (k_tiles - 1, n_tiles - 1)))
+        for n in range(n_tiles)
+        for k in range(k_tiles)
     ]
 
     async def bench(ctx):
@@ -50,7 +52,7 @@ def test_tile_counter(k_tiles, n_tiles):
             while ctx.get(dut.left):
                 advance = bool(rng.random() < 0.5)
                 if advance:
-                    seen.append((ctx.get(dut.first), ctx.get(dut.last)))
+                    seen.append(tuple(map(ctx.get, (dut.first, dut.last, dut.final))))
                 ctx.set(dut.advance, advance)
                 await ctx.tick()
             ctx.set(dut.advance, 0)
@@ -77,6 +79,7 @@ def test_weight_loader(rows):
             assert ctx.get(dut.loaded) == loaded
             assert ctx.get(dut.ready) == bool(wanted and not loaded)
             assert ctx.get(dut.shift) == (2 ** (beats + 1) - 1 if taken else 0)
+            assert ctx.get(dut.taken) == taken
             assert ctx.get(dut.done) == (taken and beats == rows - 1)
             await ctx.tick()
             beats += taken
@@ -108,6 +111,7 @@ def issue(positions, tiles, *, valid, loaded, delay):
             first, last = tiles[min(n, len(tiles) - 1)]
             ctx.set(dut.first, first)
             ctx.set(dut.last, last)
+            ctx.set(dut.final, n == len(tiles) - 1)
             ctx.set(dut.valid, valid(cycle))
             ctx.set(dut.delivered, cycle in due)
             delivered.append(cycle in due)
@@ -125,6 +129,7 @@ def issue(positions, tiles, *, valid, loaded, delay):
                 tag = dut.tag
                 fields = (tag.position, tag.first, tag.last, dut.active_rows)
                 beats.append((cycle, *(ctx.get(field) for field in fields)))
+                assert ctx.get(dut.ends_job) == (len(beats) == positions * len(tiles))
                 if beats[-1][3] and delay is not None:
                     due.append(cycle + delay)
             await ctx.tick()
@@ -187,7 +192,7 @@ def test_a_single_position_takes_two_cycles():
 
 def test_complete_sums_under_way_are_limited():
     """Without deliveries; a beat that completes no sum needs no credit."""
-    assert CONFIG.fifo_depth == 16
-    tiles = [(1, 1)] * 4 + [(1, 0), (0, 0), (0, 1)]
-    beats, _ = issue(4, tiles, valid=lambda c: True, loaded=lambda n, c: True, delay=None)
-    assert [beat[1:] for beat in beats] == expected_beats(4, tiles[:-1])
+    assert CONFIG.fifo_depth == 18
+    tiles = [(1, 1)] * 3 + [(1, 0), (0, 0), (0, 1)]
+    beats, _ = issue(6, tiles, valid=lambda c: True, loaded=lambda n, c: True, delay=None)
+    assert [beat[1:] for beat in beats] == expected_beats(6, tiles[:-1])

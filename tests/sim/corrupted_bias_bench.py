@@ -3,22 +3,19 @@
 from typing import Any
 
 import cocotb
-from qosnets_sim.array_bench import run
-from qosnets_sim.bench import ArrayBench
+from qosnets_sim.accelerator_bench import run
+from qosnets_sim.bench import Bench
 from qosnets_sim.job import BenchJob
-from qosnets_sim.schedule import parameter_words
 
 POINT = 1
 
 
-class CorruptedBench(ArrayBench):
-    async def load_tables(self) -> None:
-        await super().load_tables()
-        layer = self.ops.layers[0].name
-        values = self.parameters.requantisation[self.ops.operating_points[POINT].name, layer]
-        words = parameter_words(self.plans[0], self.parameters.weights[layer], values)
-        tile, column, word = next(words)
-        await self.host.write_parameters(POINT, tile, column, word | {"bias": word["bias"] ^ 1})
+class CorruptedBench(Bench):
+    async def load_parameters(self) -> None:
+        await super().load_parameters()
+        tile, column, word = self.network.parameter_words(POINT)[0]
+        corrupted = {**word, "bias": word["bias"] ^ 1}
+        await self.host.write_parameters(POINT, [(tile, column, corrupted)])
 
 
 @cocotb.test()

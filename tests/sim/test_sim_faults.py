@@ -1,10 +1,12 @@
-"""The benches report what is wrong: a wrong entry, swapped ports, a wrong bias, a wrong select."""
+"""The benches report what is wrong: in netlists, tables, parameters, streams and time."""
 
 import copy
 
 import pytest
+import qosnets_sim.simulate
 from designs import disguise, make_design, minimal_ops, points, run, write_ops
-from qosnets.errors import InputError
+from qosnets.errors import CheckError, InputError
+from qosnets_sim.multiplier_model import MultiplierModel, write_tables
 
 pytestmark = pytest.mark.usefixtures("simulator")
 
@@ -49,7 +51,7 @@ def test_swapped_operand_ports_are_reported(tmp_path):
 def test_one_corrupted_bias_is_reported(tmp_path):
     file = write_ops(tmp_path, minimal_ops(2))
     folder = make_design(tmp_path / "design", file, **SIZE)
-    result = run(folder, file, array_bench="sim.corrupted_bias_bench")
+    result = run(folder, file, accelerator_bench="sim.corrupted_bias_bench")
     mismatches = points(result)
     assert mismatches[1] > 0
     assert [mismatches[0], mismatches[2]] == [0, 0]
@@ -71,3 +73,34 @@ def test_one_wrong_select_code_is_reported(tmp_path):
     assert mismatches[2] > 0
     assert mismatches[:2] == [0, 0]
     assert "point o3, layer layer1" in str(result.points[2].comparison.first_mismatch)
+
+
+def test_a_stream_that_ends_too_early_is_reported_as_a_hang(tmp_path):
+    file = write_ops(tmp_path, minimal_ops(2))
+    folder = make_design(tmp_path / "design", file, **SIZE)
+    with pytest.raises(CheckError, match=r"nothing moved for 4096 cycles; left: results \d+, core"):
+        run(folder, file, accelerator_bench="sim.withholding_bench")
+
+
+def test_a_job_that_takes_too_long_is_reported(tmp_path):
+    file = write_ops(tmp_path, minimal_ops(2))
+    folder = make_design(tmp_path / "design", file, **SIZE)
+    result = run(folder, file, accelerator_bench="sim.late_weights_bench")
+    for point in result.points:
+        assert point.comparison.mismatches == point.jobs
+        assert "cycles[0]: expected" in str(point.comparison.first_mismatch)
+
+
+def test_wrong_products_of_the_look_up_model_are_reported(tmp_path, monkeypatch):
+    def write(luts, path):
+        changed = [lut.copy() for lut in luts]
+        changed[0] ^= 1
+        write_tables(changed, path)
+
+    file = write_ops(tmp_path, minimal_ops(2))
+    folder = make_design(tmp_path / "design", file, **SIZE)
+    monkeypatch.setattr(qosnets_sim.simulate, "write_tables", write)
+    result = run(folder, file, multiplier_model=MultiplierModel.LUT)
+    assert result.bank is not None
+    assert result.bank.mismatches == 0
+    assert min(points(result)) > 0

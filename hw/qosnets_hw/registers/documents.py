@@ -45,7 +45,6 @@ def register_documents(top: AddrmapNode) -> dict[str, bytes]:
         Called NAME above; has a register VERSION with the fields ``major`` and ``minor``.
     """
     name = f"{top.inst_name}_registers"
-    version = read_register_map(top).by_path
     with TemporaryDirectory() as scratch:
         folder = Path(scratch)
         # Types that registers share would be named by the values of all parameters.
@@ -55,7 +54,7 @@ def register_documents(top: AddrmapNode) -> dict[str, bytes]:
         ipxact = IPXACTExporter(
             vendor=top.inst_name,
             library="hw",
-            version=f"{version['VERSION.major'].reset}.{version['VERSION.minor'].reset}",
+            version=read_register_map(top).version,
             standard=Standard.IEEE_1685_2014,
         )
         ipxact.export(top, str(folder / f"{name}.xml"), component_name=name)

@@ -7,6 +7,7 @@ from importlib import resources
 from qosnets.errors import InputError, shorten
 from systemrdl.node import AddrmapNode
 
+from ..bank import Isolation
 from ..config import ArrayConfig
 from .rdl import compile_rdl
 
@@ -27,6 +28,7 @@ class RegisterParameters:
     """
 
     config: ArrayConfig
+    isolation: Isolation
     ops_sha256: str
     """Hash of ``ops.json``, 64 hexadecimal digits."""
 
@@ -42,8 +44,9 @@ class RegisterParameters:
         """Return the elaborated SystemRDL with these constants as reset values."""
         config = self.config
         names = ["rows", "cols", "n_multipliers", "n_points"]
-        names += ["n_layers", "n_tiles", "psum_depth", "k_max"]
+        names += ["n_layers", "n_tiles", "psum_depth", "k_max", "max_k_tiles", "depthwise_lanes"]
         values = {name.upper(): getattr(config, name) for name in names}
+        values["ISOLATION"] = list(Isolation).index(self.isolation)
         digits = re.findall("." * 8, self.ops_sha256)
         values["OPS_HASH"] = [int(word, 16) for word in digits]
         with resources.as_file(resources.files(__package__) / "registers.rdl") as path:

@@ -20,8 +20,9 @@ class RegisterBlock(wiring.Component):
 
     A transfer is answered with SLVERR and has no effect if its address is not that of a register
     (addresses between words included), if it writes with any byte strobe low, if no field of the
-    register can be read or written, or if a value is above ``highest``: only this last case sets
-    the sticky bit meant for it. Bits outside the fields are read as 0 and ignored in writes.
+    register can be read or written, if the register is refused at the moment, or if a value is
+    above ``highest``: only this last case sets the sticky bit meant for it. Bits outside the
+    fields are read as 0 and ignored in writes.
 
     Parameters
     ----------
@@ -130,7 +131,8 @@ class RegisterBlock(wiring.Component):
             return Const(field.reset, field.width)
         if field.kind is FieldKind.STATUS and not field.captured_by:
             return self._port(field)
-        return Signal(field.width, init=field.reset, name=_signal_name(field))
+        width = field.width if field.highest is None else max(1, field.highest.bit_length())
+        return Signal(width, init=field.reset, name=_signal_name(field))
 
     def _decode_writes(self, m: Module, write):
         """Return strobes of accepted writes by register, and of illegal values by field."""
@@ -139,6 +141,8 @@ class RegisterBlock(wiring.Component):
             if not register.writable:
                 continue
             selected = write.byte_strobes.all() & (write.address == register.offset)
+            if register.refused_while:
+                selected &= ~self._port(self._map.by_path[register.refused_while])
             illegal = Const(0)
             for field in register.fields:
                 if field.highest is not None:
@@ -180,8 +184,8 @@ def _word(register: Register, values: dict[str, Value]) -> Value:
     """Return what a read of ``register`` gives."""
     parts, end = [], 0
     for field in register.fields:
-        value = values[field.path] if field.readable else Const(0, field.width)
-        parts += [Const(0, field.lsb - end), value]
+        value = values[field.path] if field.readable else Const(0)
+        parts += [Const(0, field.lsb - end), value, Const(0, field.width - len(value))]
         end = field.msb + 1
     return Cat(parts)
 

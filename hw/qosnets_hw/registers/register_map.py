@@ -91,6 +91,8 @@ class Register:
     desc: str
     fields: tuple[Field, ...]
     """From the least significant bit up."""
+    refused_while: str | None = None
+    """Status field of one bit; while it is 1, writes are refused."""
 
     @property
     def readable(self) -> bool:
@@ -125,6 +127,11 @@ class RegisterMap:
         """The fields by path."""
         return {field.path: field for field in self.fields}
 
+    @property
+    def version(self) -> str:
+        """The constants of the register VERSION, ``major.minor``."""
+        return ".".join(str(self.by_path[f"VERSION.{part}"].reset) for part in ("major", "minor"))
+
 
 def read_register_map(top: AddrmapNode) -> RegisterMap:
     """Return the register map of an elaborated address map.
@@ -158,7 +165,15 @@ def _read_register(node: RegNode) -> Register:
         title=node.get_property("name"),
         desc=node.get_property("desc", default="") or "",
         fields=tuple(_read_field(field) for field in node.fields()),
+        refused_while=_refused_while(node),
     )
+
+
+def _refused_while(node: RegNode) -> str | None:
+    target = _reference(node, "refused_while", FieldKind.STATUS)
+    if target and node.get_property("refused_while").width != 1:
+        raise InputError(f"{_path(node)}: refused_while must refer to a field of one bit")
+    return target
 
 
 _PROPERTIES = {
@@ -183,6 +198,8 @@ def _read_field(node: FieldNode) -> Field:
         raise InputError(f"{where}: a {kind.value} field must have a reset value")
     clear = node.get_property("hwclr")
     set_by = node.get_property("hwset")
+    highest = _highest(node)
+    refusal_sets = _reference(node, "refusal_sets", FieldKind.STICKY)
     return Field(
         path=where,
         lsb=node.lsb,
@@ -193,13 +210,18 @@ def _read_field(node: FieldNode) -> Field:
         reset=reset,
         desc=" ".join((node.get_property("desc", default="") or "").split()),
         written_strobe=bool(node.get_property("swmod")),
-        highest=node.get_property("highest", default=None),
-        refusal_sets=_reference(node, "refusal_sets", FieldKind.STICKY),
+        highest=highest,
+        refusal_sets=None if highest is None else refusal_sets,
         captured_by=_reference(node, "captured_by", FieldKind.STATUS),
         cleared_by=_reference(node, "hwclr", FieldKind.PULSE) if clear else None,
         set_by_sticky_of=_path(set_by.node) if isinstance(set_by, PropertyReference) else None,
         enabled_by=_reference(node, "enable", FieldKind.SETTING),
     )
+
+
+def _highest(node: FieldNode) -> int | None:
+    highest = node.get_property("highest", default=None)
+    return None if highest is None or highest >= (1 << node.width) - 1 else int(highest)
 
 
 def _kind(node: FieldNode) -> FieldKind:
@@ -228,7 +250,7 @@ def _kind(node: FieldNode) -> FieldKind:
     raise InputError(f"{_path(node)}: no kind of field is like this: {kinds} and what goes with it")
 
 
-def _reference(node: FieldNode, name: str, kind: FieldKind) -> str | None:
+def _reference(node: FieldNode | RegNode, name: str, kind: FieldKind) -> str | None:
     """Return the path of the field that a property refers to; it must be of ``kind``."""
     target: Any = node.get_property(name, default=None)
     if target is None:
