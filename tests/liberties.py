@@ -83,6 +83,30 @@ BUFFER = cell(
     output_pin("Y", "A", timing("A", "positive_unate", 20, 20)),
     area=9,
 )
+
+
+def setup(rise: float, fall: float, clock: str = "CK") -> str:
+    tables = scalar("rise_constraint", rise) + scalar("fall_constraint", fall)
+    return f'timing () {{ related_pin : "{clock}"; timing_type : setup_rising;\n{tables}}}\n'
+
+
+def flip_flop(
+    name: str = "DFF", *pins: str, state: str = 'clocked_on : "CK"; next_state : "D";'
+) -> str:
+    """Return a flip-flop: 30 and 40 to the output, setup 2 and 5; ``pins`` are further ones."""
+    arc = timing("CK", "non_unate", 30, 40, 1) + energy(10, 6, "CK")
+    arc = arc.replace("timing () {", "timing () { timing_type : rising_edge;")
+    return cell(
+        name,
+        input_pin("CK", 2, energy(0.5, 1.5)),
+        input_pin("D", 1, setup(2, 5) + energy(0.25, 0.75)),
+        output_pin("Q", "IQ", arc),
+        *pins,
+        area=7,
+        more=f"ff (IQ, IQN) {{ {state} }}\ncell_leakage_power : 100;\n",
+    )
+
+
 GATES = INVERTER + AND + BUFFER
 """As many gates as a library must have."""
 

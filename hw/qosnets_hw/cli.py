@@ -16,8 +16,15 @@ from .cli_library import app as library_app
 from .cli_output import print_json
 from .cli_recipe import DEFAULT_LIBRARY, CandidateLibrary
 from .cli_search import network, search
-from .cli_store import OnlyLibrary
-from .defaults import DEFAULT_EXTENT, DEFAULT_K_MAX, DEFAULT_PSUM_DEPTH, MAX_EXTENT
+from .cli_store import LibertyFile, OnlyLibrary
+from .defaults import (
+    DEFAULT_EXTENT,
+    DEFAULT_K_MAX,
+    DEFAULT_PSUM_DEPTH,
+    MAX_EXTENT,
+    BankKind,
+    Isolation,
+)
 
 __all__ = ["app", "main"]
 
@@ -40,6 +47,16 @@ Rows = Annotated[int, typer.Option(help=f"Rows of the array, 1..{MAX_EXTENT}.")]
 Cols = Annotated[int, typer.Option(help=f"Columns of the array, 1..{MAX_EXTENT}.")]
 KMax = Annotated[int, typer.Option(help="Largest reduction, where ops.json has no geometry.")]
 PsumDepth = Annotated[int, typer.Option(help="Output positions that can be accumulated at once.")]
+Bank = Annotated[
+    BankKind | None,
+    typer.Option(
+        help="A netlist for each multiplier, or one circuit with modes.",
+        show_default="as ops.json says",
+    ),
+]
+Isolated = Annotated[
+    Isolation, typer.Option(help="Operands held at zero in multipliers that are not selected.")
+]
 Seed = Annotated[int, typer.Option(help="Seed of everything that is drawn.")]
 
 
@@ -136,17 +153,21 @@ def generate(
     cols: Cols = DEFAULT_EXTENT,
     k_max: KMax = DEFAULT_K_MAX,
     psum_depth: PsumDepth = DEFAULT_PSUM_DEPTH,
+    bank: Bank = None,
+    isolation: Isolated = Isolation.BOTH,
     library: OnlyLibrary = None,
     force: Force = False,
 ) -> None:
-    """Generate the array as Verilog, with a manifest."""
+    """Generate the accelerator: Verilog, drivers, register documents and a manifest."""
     from qosnets.files import check_output_folder, publish
 
     from .cli_stages import make_design
 
     check_output_folder(out, force=force)
     sizes = {"rows": rows, "cols": cols, "k_max": k_max, "psum_depth": psum_depth}
-    _, design = make_design(ops, sizes, library=library)
+    _, design = make_design(
+        ops, sizes, bank=bank, isolation=isolation, library=library, documents=True
+    )
     publish(out, design.files, force=force, manifest=design.manifest)
     typer.echo(f"{out}: {len(design.manifest['sources'])} Verilog files, rtl/files.f lists them")
 
@@ -158,12 +179,22 @@ def sim(
     cols: Cols = DEFAULT_EXTENT,
     k_max: KMax = DEFAULT_K_MAX,
     psum_depth: PsumDepth = DEFAULT_PSUM_DEPTH,
+    bank: Bank = None,
+    isolation: Isolated = Isolation.BOTH,
     library: OnlyLibrary = None,
     images: Annotated[
         int | None,
         typer.Option(help="Images per operating point.", show_default="all vectors"),
     ] = None,
     stalls: Annotated[float, typer.Option(help="Share of cycles with stalled streams.")] = 0.0,
+    multiplier_model: Annotated[
+        str,
+        typer.Option(
+            help="What multiplies in the array: its netlists, or look-ups, which are faster."
+            " The bank is compared with its netlists in any case.",
+            metavar="netlist|lut",
+        ),
+    ] = "netlist",
     seed: Seed = 1,
     json: Json = False,
 ) -> None:
@@ -171,8 +202,16 @@ def sim(
     from .cli_stages import make_design, run_sim
 
     sizes = {"rows": rows, "cols": cols, "k_max": k_max, "psum_depth": psum_depth}
-    file, design = make_design(ops, sizes, library=library)
-    run_sim(file, design, n_images=images, stalls=stalls, seed=seed, as_json=json)
+    file, design = make_design(ops, sizes, bank=bank, isolation=isolation, library=library)
+    run_sim(
+        file,
+        design,
+        n_images=images,
+        stalls=stalls,
+        multiplier_model=multiplier_model,
+        seed=seed,
+        as_json=json,
+    )
 
 
 @app.command()
@@ -182,15 +221,41 @@ def report(
     cols: Cols = DEFAULT_EXTENT,
     k_max: KMax = DEFAULT_K_MAX,
     psum_depth: PsumDepth = DEFAULT_PSUM_DEPTH,
+    bank: Bank = None,
+    isolation: Isolated = Isolation.BOTH,
     library: OnlyLibrary = None,
+    liberty: LibertyFile = None,
+    power: Annotated[
+        bool,
+        typer.Option("--power", help="Simulate the mapped array for its power; takes minutes."),
+    ] = False,
+    seed: Seed = 1,
     json: Json = False,
 ) -> None:
-    """Synthesise the array: area by block, multiplication power per operating point."""
-    from .cli_stages import make_design, run_report
+    """Synthesise the array: area by block, longest paths, power per operating point."""
+    from .cli_report import run_report
+    from .cli_stages import make_design
 
     sizes = {"rows": rows, "cols": cols, "k_max": k_max, "psum_depth": psum_depth}
-    file, design = make_design(ops, sizes, library=library, with_estimates=True)
-    run_report(file, design, as_json=json)
+    file, design = make_design(
+        ops,
+        sizes,
+        bank=bank,
+        isolation=isolation,
+        library=library,
+        with_estimates=True,
+        liberty=liberty,
+    )
+    run_report(
+        file,
+        design,
+        sizes=sizes,
+        library=library,
+        liberty=liberty,
+        power=power,
+        seed=seed,
+        as_json=json,
+    )
 
 
 @app.command()

@@ -10,10 +10,10 @@ from qosnets.files import canonical_json, check_output_folder, publish
 from qosnets.ops import OpsFile
 
 from .cli_output import print_json, print_table, report_progress
+from .cli_report import print_report
 from .cli_stages import (
     SEARCH_MANIFEST,
     demo_recipe,
-    print_report,
     search_files,
     simulate_design,
     used_multipliers,
@@ -49,7 +49,7 @@ def run_demo(out: Path, *, force: bool, seed: int, library: str, as_json: bool) 
         publish(out, files, force=force, manifest=SEARCH_MANIFEST)
         file = OpsFile.load(out / "ops.json")
         progress("Generating the array", 0, 1)
-        design = generate(file, [candidates])
+        design = generate(file, [candidates], documents=True)
         folder = out / DESIGN_FOLDER
         publish(folder, design.files, force=force, manifest=design.manifest)
         progress("Generating the array", 1, 1)

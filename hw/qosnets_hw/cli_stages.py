@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
+from qosnets.errors import InputError, shorten
 from qosnets.files import canonical_json, publish, sha256
-from qosnets.library import Library, cache_home
+from qosnets.library import LIBRARY_FILE, Library, cache_home
 from qosnets.ops import OperatingPoint, Ops, OpsFile
 
 from .cli_output import Progress, print_json, print_table, report_progress
 from .cli_recipe import search_packages
 from .cli_store import estimated, load_libraries
+from .defaults import BankKind, Isolation
 
 if TYPE_CHECKING:
     from qosnets_search.pipeline import Run
@@ -26,8 +28,6 @@ __all__ = [
     "explain_simulation",
     "make_design",
     "print_operating_points",
-    "print_report",
-    "run_report",
     "run_sim",
     "search_files",
     "simulate_design",
@@ -110,9 +110,17 @@ def explain_simulation(ops: Ops, library: Library) -> None:
 
 
 def make_design(
-    ops: Path, sizes: Mapping[str, int], *, library: str | None, with_estimates: bool = False
+    ops: Path,
+    sizes: Mapping[str, int],
+    *,
+    bank: BankKind | None,
+    isolation: Isolation,
+    library: str | None,
+    with_estimates: bool = False,
+    liberty: Path | None = None,
+    documents: bool = False,
 ) -> "tuple[OpsFile, Design]":
-    """Load and check ``ops`` with its data, and generate the array.
+    """Load and check ``ops`` with its data, and generate the accelerator.
 
     Parameters
     ----------
@@ -120,10 +128,21 @@ def make_design(
         The ``ops.json``.
     sizes
         Options of :func:`.generate.generate`.
+    bank, isolation
+        Options as well.
     library
         Name of the only library to search; None for all.
     with_estimates
-        Whether the entries of the design are to have estimates with the Liberty in force.
+        Whether the entries of the design are to have estimates.
+    liberty
+        Liberty file of the estimates; None for the one in force.
+    documents
+        Whether to make the documents of the registers.
+
+    Raises
+    ------
+    InputError
+        If ``ops`` is wrong, or the accelerator cannot be generated.
     """
     from qosnets.parameters import check_data
 
@@ -131,10 +150,17 @@ def make_design(
 
     file = OpsFile.load(ops)
     check_data(file)
-    libraries = load_libraries(library)
+    libraries = _own_library(ops) + load_libraries(library)
     if with_estimates:
-        libraries = estimated(libraries)
-    return file, generate(file, libraries, **sizes)
+        libraries = estimated(libraries, liberty=liberty)
+    options = {"bank": bank, "isolation": isolation, "documents": documents}
+    return file, generate(file, libraries, **options, **sizes)
+
+
+def _own_library(ops: Path) -> list[Library]:
+    """Return the library beside ``ops``, where a search leaves circuits that it has made."""
+    folder = ops.parent / "library"
+    return [Library.open(folder)] if (folder / LIBRARY_FILE).is_file() else []
 
 
 def _cached_folder(design: "Design") -> Path:
@@ -152,13 +178,25 @@ def run_sim(
     *,
     n_images: int | None,
     stalls: float,
+    multiplier_model: str,
     seed: int,
     as_json: bool,
 ) -> None:
     """Run ``sim``; ends with exit code 1 on mismatches."""
+    from qosnets_sim.multiplier_model import MultiplierModel
+
+    if multiplier_model not in list(MultiplierModel):
+        rule = f"--multiplier-model: must be one of {', '.join(MultiplierModel)}"
+        raise InputError(f"{rule}, not {shorten(multiplier_model)}")
     with report_progress() as progress:
         result = simulate_design(
-            _cached_folder(design), file, progress, n_images=n_images, stalls=stalls, seed=seed
+            _cached_folder(design),
+            file,
+            progress,
+            n_images=n_images,
+            stalls=stalls,
+            multiplier_model=MultiplierModel(multiplier_model),
+            seed=seed,
         )
     if as_json:
         print_json(result.to_json() | {"mismatches": result.mismatches})
@@ -193,36 +231,21 @@ def _print_simulation(result: "SimulationResult") -> None:
         )
         first = first or comparison.first_mismatch
     print_table(("compared", "images", "jobs", "cycles", "values", "mismatches"), rows)
+    _print_layers(result)
     typer.echo(f"seed {result.seed}: {result.mismatches} mismatches")
     if first:
         typer.echo(f"first mismatch: {first}")
 
 
-def run_report(file: OpsFile, design: "Design", *, as_json: bool) -> None:
-    """Run ``report``."""
-    from .report import report
-
-    with report_progress() as progress:
-        progress("Synthesising the array", 0, 1)
-        values = report(design, file)
-        progress("Synthesising the array", 1, 1)
-    if as_json:
-        print_json(values)
-    else:
-        print_report(values)
-
-
-def print_report(values: Mapping[str, Any]) -> None:
-    """Print a report."""
-    rows = [
-        (name.replace("_", " "), f"{block['area_ge']:.0f}", f"{block['share']:.1%}")
-        for name, block in values["blocks"].items()
-    ]
-    rows.append(("total", f"{values['area_ge']:.0f}", ""))
-    print_table(("block", "area [GE]", "share"), rows)
-    typer.echo(f"and {values['memory_bits']} bits of memory")
-    rows = [
-        (point["name"], "-" if (p := point["relative_power"]) is None else f"{p:.3f}")
-        for point in values["operating_points"]
-    ]
-    print_table(("operating point", "relative multiplication power"), rows)
+def _print_layers(result: "SimulationResult") -> None:
+    """Print what each layer took, at all operating points together."""
+    rows = []
+    for layers in zip(*(point.layers for point in result.points), strict=True):
+        cycles = sum(layer.cycles for layer in layers)
+        predicted = sum(layer.predicted_cycles for layer in layers)
+        busy = sum(layer.utilisation * layer.cycles for layer in layers)
+        jobs = sum(layer.jobs for layer in layers)
+        rows.append(
+            (layers[0].name, str(jobs), str(cycles), str(predicted), f"{busy / cycles:.1%}")
+        )
+    print_table(("layer", "jobs", "cycles", "predicted", "utilisation"), rows)

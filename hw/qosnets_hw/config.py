@@ -158,4 +158,4 @@ class ArrayConfig:
     @property
     def fifo_depth(self) -> int:
         """Finished sums that can wait for requantisation; covers the pipeline at full rate."""
-        return self.array_latency + 12
+        return self.array_latency + 13

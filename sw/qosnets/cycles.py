@@ -4,9 +4,9 @@ from .tiling import Tiling
 
 __all__ = ["fixed_cycles", "job_cycles"]
 
-_PIPELINE = 17
+_PIPELINE = 18
 """Cycles of a job outside the grid: acceptance, check and start (3), swap of the first tile (1),
-accumulation and queue (4), parameter look-up and requantisation (8), end of the job (1)."""
+accumulation and queue (4), parameter look-up and requantisation (9), end of the job (1)."""
 
 
 def fixed_cycles(rows: int, cols: int) -> int:

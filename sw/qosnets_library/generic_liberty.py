@@ -7,7 +7,8 @@ drives four like it takes 15 ps. The edge is taken for an exponential one: since
 R·C, it goes from 20 % to 80 % in R·C·ln 4 / ln 2.
 
 An edge charges or discharges the nets inside the cell and the drains on the output: ½·C·V² each.
-How many nets inside change is averaged over the states of the other pins.
+How many nets inside change is averaged over the states of the other pins, and those of the loops
+of a flip-flop.
 """
 
 from collections import defaultdict
@@ -15,6 +16,7 @@ from itertools import product
 
 from .boolean import compile_function
 from .cells import CELLS, CELLS_NAME, Cell
+from .generic_flip_flop import FlipFlopEdges, Settling, flip_flop_edges
 
 __all__ = ["liberty"]
 
@@ -24,6 +26,8 @@ __all__ = ["liberty"]
 _FF_PER_WIDTH = 0.1
 _PS_PER_FF = 10
 _VOLTAGE_V = 1.0
+_PS_PER_WIDTH = _FF_PER_WIDTH * _PS_PER_FF
+_FJ_PER_WIDTH = 0.5 * _FF_PER_WIDTH * _VOLTAGE_V**2
 # Chosen: about that of NAND2 in 65 nm, so that areas read as gate equivalents, too.
 _UM2_PER_GE = 1.0
 
@@ -76,37 +80,97 @@ library ("{CELLS_NAME}") {{
 
 
 def _cell(cell: Cell) -> str:
-    function, state, figures = cell.function, "", ""
     if cell.clock:
-        # For area alone: neither timing nor power.
-        state = f'    ff (IQ, IQN) {{ clocked_on : "{cell.clock}"; next_state : "{function}"; }}\n'
-        function = "IQ"
-    else:
-        figures = _timing(cell) + _output_energies(cell)
-    pins = "".join(_input(cell, pin) for pin in cell.inputs)
+        return _flip_flop(cell)
+    figures = _timing(cell) + _output_energies(cell)
+    pins = "".join(_input(cell, pin, _hidden_energy(cell, pin)) for pin in cell.inputs)
+    return _cell_group(cell, pins + _output(cell, cell.function, figures))
+
+
+def _flip_flop(cell: Cell) -> str:
+    edges = flip_flop_edges(cell)
+    (data,) = (pin for pin in cell.inputs if pin != cell.clock)
+    setup = "".join(
+        f'        {edge}_constraint (scalar) {{ values ("{edges.setup * _PS_PER_WIDTH:g}"); }}\n'
+        for edge in ("rise", "fall")
+    )
+    setup = f"""\
+      timing () {{
+        related_pin : "{cell.clock}";
+        timing_type : setup_rising;
+{setup}      }}
+"""
+    powers = {
+        pin: _internal_power("", _settling_power(hidden))
+        for pin, hidden in ((cell.clock, edges.clock_hidden), (data, edges.data))
+    }
+    state = f'    ff (IQ, IQN) {{ clocked_on : "{cell.clock}"; next_state : "{data}"; }}\n'
+    pins = "".join(
+        _input(cell, pin, powers[pin], setup if pin == data else "") for pin in cell.inputs
+    )
+    return _cell_group(cell, state + pins + _output(cell, "IQ", _clock_to_output(cell, edges)))
+
+
+def _clock_to_output(cell: Cell, edges: FlipFlopEdges) -> str:
+    slews = _slews(cell)
+    tables = ""
+    for edge, value in (("rise", True), ("fall", False)):
+        fixed = max(found.times[cell.output] for found in edges.clock_rise[value])
+        delays = [fixed * _PS_PER_WIDTH + _PS_PER_FF * load for load in (0, _MAX_LOAD_FF)]
+        tables += _edge(edge, delays, slews)
+    return f"""\
+      timing () {{
+        related_pin : "{cell.clock}";
+        timing_sense : non_unate;
+        timing_type : rising_edge;
+{tables}      }}
+{_internal_power(f'        related_pin : "{cell.clock}";', _settling_power(edges.clock_rise))}"""
+
+
+def _settling_power(edges: dict[bool, list[Settling]]) -> str:
+    """Return the energy of rising and falling edges, each averaged over the states."""
+    text = ""
+    for edge, value in (("rise", True), ("fall", False)):
+        widths = [found.width for found in edges[value]]
+        text += _scalar(f"{edge}_power", sum(widths) / len(widths) * _FJ_PER_WIDTH)
+    return text
+
+
+def _cell_group(cell: Cell, content: str) -> str:
     return f"""\
   cell ({cell.name}) {{
     area : {cell.area_ge * _UM2_PER_GE:g};
     cell_leakage_power : 0;
-{state}{pins}\
+{content}  }}
+"""
+
+
+def _output(cell: Cell, function: str, figures: str) -> str:
+    return f"""\
     pin ({cell.output}) {{
       direction : output;
       function : "{function}";
 {figures}    }}
-  }}
 """
 
 
-def _input(cell: Cell, pin: str) -> str:
+def _input(cell: Cell, pin: str, power: str, timing: str = "") -> str:
     clock = "      clock : true;\n" if pin == cell.clock else ""
-    energy = None if cell.clock else _energy(cell, pin, output_changes=False)
-    power = "" if not energy else f"      internal_power () {{\n{_power(energy)}      }}\n"
     return f"""\
     pin ({pin}) {{
       direction : input;
       capacitance : {cell.capacitance(pin) * _FF_PER_WIDTH:g};
-{clock}{power}    }}
+{clock}{power}{timing}    }}
 """
+
+
+def _hidden_energy(cell: Cell, pin: str) -> str:
+    energy = _energy(cell, pin, output_changes=False)
+    return _internal_power("", _power(energy)) if energy else ""
+
+
+def _internal_power(related: str, tables: str) -> str:
+    return "\n".join(filter(None, ("      internal_power () {", related, f"{tables}      }}\n")))
 
 
 def _timing(cell: Cell) -> str:
@@ -121,8 +185,7 @@ def _timing(cell: Cell) -> str:
                 key = pin, 1 - parity
                 reached[key] = max(reached[key], delay + capacitance * _PS_PER_FF)
         by_net[net] = reached
-    own = cell.stages[-1][1].drains * _FF_PER_WIDTH
-    slews = [_SLEW_PER_DELAY * _PS_PER_FF * (own + load) for load in (0, _MAX_LOAD_FF)]
+    slews = _slews(cell)
     text = ""
     for (pin, parity), fixed in sorted(by_net[cell.output].items()):
         delays = [fixed + _PS_PER_FF * load for load in (0, _MAX_LOAD_FF)]
@@ -135,6 +198,13 @@ def _timing(cell: Cell) -> str:
     return text
 
 
+def _slews(cell: Cell) -> list[float]:
+    """Return the slews of the output at the ends of the tables."""
+    (stage,) = (stage for net, stage, _ in cell.stages if net == cell.output)
+    own = (stage.drains + cell.capacitance(cell.output)) * _FF_PER_WIDTH
+    return [_SLEW_PER_DELAY * _PS_PER_FF * (own + load) for load in (0, _MAX_LOAD_FF)]
+
+
 def _edge(edge: str, delays: list[float], slews: list[float]) -> str:
     def table(name: str, row: list[float]) -> str:
         text = ", ".join(f"{value:g}" for value in row)
@@ -145,19 +215,19 @@ def _edge(edge: str, delays: list[float], slews: list[float]) -> str:
 
 def _output_energies(cell: Cell) -> str:
     return "".join(
-        f"""\
-      internal_power () {{
-        related_pin : "{pin}";
-{_power(_energy(cell, pin, output_changes=True))}      }}
-"""
+        _internal_power(
+            f'        related_pin : "{pin}";', _power(_energy(cell, pin, output_changes=True))
+        )
         for pin in cell.inputs
     )
 
 
 def _power(energy: float) -> str:
-    return "".join(
-        f'        {edge}_power (scalar) {{ values ("{energy:g}"); }}\n' for edge in ("rise", "fall")
-    )
+    return _scalar("rise_power", energy) + _scalar("fall_power", energy)
+
+
+def _scalar(name: str, value: float) -> str:
+    return f'        {name} (scalar) {{ values ("{value:g}"); }}\n'
 
 
 def _energy(cell: Cell, pin: str, *, output_changes: bool) -> float:
@@ -177,7 +247,7 @@ def _energy(cell: Cell, pin: str, *, output_changes: bool) -> float:
                 for net, stage, _ in cell.stages
                 if before[net] != after[net]
             )
-            energies.append(0.5 * width * _FF_PER_WIDTH * _VOLTAGE_V**2)
+            energies.append(width * _FJ_PER_WIDTH)
     return sum(energies) / len(energies) if energies else 0.0
 
 

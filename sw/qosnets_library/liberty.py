@@ -1,4 +1,4 @@
-"""Cell libraries: what a Liberty file says about its combinational cells with one output.
+"""Cell libraries: what a Liberty file says about its cells with one output and its flip-flops.
 
 Units are the same for every file: ns, fF, fJ, nW, V; areas are taken for µm², as is the custom.
 """
@@ -25,6 +25,7 @@ __all__ = [
     "Arc",
     "Edge",
     "Energy",
+    "FlipFlop",
     "InputPin",
     "Liberty",
     "LibertyCell",
@@ -42,7 +43,10 @@ GENERIC = Path("generic")
 _OSU018 = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
 """Where Debian's package qflow-tech-osu018 puts the cells of Oklahoma State University."""
 
-_SOURCES = ("boolean", "liberty", "liberty_reader", "liberty_syntax", "liberty_values")
+_SOURCES = (
+    *("boolean", "liberty", "liberty_flip_flops", "liberty_reader"),
+    *("liberty_syntax", "liberty_values"),
+)
 """Modules that what is kept of a file depends on."""
 
 
@@ -153,19 +157,48 @@ class LibertyCell:
 
 
 @dataclass(frozen=True)
+class FlipFlop:
+    """A flip-flop that takes its data at the rising edge of its clock, and nothing else."""
+
+    name: str
+    area_um2: float
+    leakage_nw: float
+    clock: InputPin
+    """``hidden``: of its falling edges, and of rising ones that leave the output as it is."""
+    data: InputPin
+    output: str
+    rise: Edge
+    """From the rising edge of the clock to that of the output."""
+    fall: Edge
+    setup_rise: Table
+    """Setup time in ns of rising data, by the slew of the data and that of the clock, in ns."""
+    setup_fall: Table
+    energies: tuple[Energy, ...]
+    """Of output edges."""
+
+
+@dataclass(frozen=True)
 class Liberty:
-    """The cells of a Liberty file that a combinational netlist can be mapped to."""
+    """The cells of a Liberty file that a netlist can be mapped to."""
 
     name: str
     sha256: str
     """Hash of the file, unpacked."""
     voltage_v: float
     cells: tuple[LibertyCell, ...]
+    """The combinational ones."""
+    flip_flops: tuple[FlipFlop, ...] = ()
+    """Those of one data input and one output; none of those with set, reset or enable."""
 
     @cached_property
     def by_name(self) -> dict[str, LibertyCell]:
         """The cells by name."""
         return {cell.name: cell for cell in self.cells}
+
+    @cached_property
+    def flip_flops_by_name(self) -> dict[str, FlipFlop]:
+        """The flip-flops by name."""
+        return {cell.name: cell for cell in self.flip_flops}
 
     @cached_property
     def inverter(self) -> LibertyCell:

@@ -8,8 +8,9 @@ from qosnets.files import sha256
 
 from .boolean import ExpressionError, compile_function
 from .liberty import Arc, Edge, Energy, InputPin, Liberty, LibertyCell
+from .liberty_flip_flops import read_flip_flop
 from .liberty_syntax import Group, parse_group
-from .liberty_values import LibertyValues
+from .liberty_values import LibertyValues, pins_of
 
 __all__ = ["parse_liberty"]
 
@@ -22,8 +23,9 @@ _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 def parse_liberty(data: bytes, where: str) -> Liberty:
     """Extract the usable cells of a Liberty file.
 
-    Left out are cells marked ``dont_use``, and those that are not combinational with one output
-    that is always driven.
+    Left out are cells marked ``dont_use``, and those that are neither combinational with one
+    output that is always driven nor flip-flops as :func:`.liberty_flip_flops.read_flip_flop` knows
+    them.
 
     Parameters
     ----------
@@ -40,10 +42,10 @@ def parse_liberty(data: bytes, where: str) -> Liberty:
     library = parse_group(data.decode(errors="replace"), where)
     if library.name != "library":
         raise InputError(f"{where}: must be a Liberty file, not a group {library.name}")
-    return _Reader(library, where).liberty(sha256(data))
+    return CellReader(library, where).liberty(sha256(data))
 
 
-class _Reader:
+class CellReader:
     """Cells of a library."""
 
     def __init__(self, library: Group, where: str) -> None:
@@ -52,25 +54,34 @@ class _Reader:
         self.values = LibertyValues(library, where)
 
     def liberty(self, digest: str) -> Liberty:
-        groups = self.library.of_kind("cell")
-        cells = tuple(self._cell(group) for group in groups if _is_usable(group))
+        groups = [
+            group for group in self.library.of_kind("cell") if group.value("dont_use") != "true"
+        ]
+        cells = tuple(self._cell(group) for group in groups if _is_combinational(group))
+        flip_flops = (read_flip_flop(self, group) for group in groups)
         if not _suffice(cells):
             raise InputError(
                 f"{self.where}: must have an inverter, an AND, OR, NAND or NOR of two inputs,"
                 " and a third function"
             )
-        return Liberty(self.library.title, digest, self.values.voltage_v, cells)
+        return Liberty(
+            self.library.title,
+            digest,
+            self.values.voltage_v,
+            cells,
+            tuple(cell for cell in flip_flops if cell is not None),
+        )
 
     def _cell(self, group: Group) -> LibertyCell:
         name = group.title
         place = f"cell {name}"
-        pins = dict(_pins(group))
+        pins = dict(pins_of(group))
         (output,) = (pin for pin, body in pins.items() if body.value("direction") == "output")
         inputs = tuple(
             InputPin(
                 pin,
                 self.values.required(body, "capacitance", f"{place}: pin {pin}") * self.values.ff,
-                tuple(self._energies(body, f"{place}: pin {pin}")),
+                tuple(self.energies(body, f"{place}: pin {pin}")),
             )
             for pin, body in pins.items()
             if body.value("direction") == "input"
@@ -92,16 +103,19 @@ class _Reader:
         return LibertyCell(
             name=name,
             area_um2=self.values.required(group, "area", place),
-            leakage_nw=self._leakage(group, place) * self.values.nw,
+            leakage_nw=self.leakage(group, place) * self.values.nw,
             inputs=inputs,
             output=output,
             function=function,
             arcs=arcs,
-            energies=tuple(self._energies(pins[output], out)),
+            energies=tuple(self.energies(pins[output], out)),
         )
 
-    def _leakage(self, group: Group, place: str) -> float:
-        """Return the leakage of a cell: its mean where stated, else over the states listed."""
+    def leakage(self, group: Group, place: str) -> float:
+        """Return the leakage of a cell in the unit of the file.
+
+        It is the mean where stated, else over the states listed.
+        """
         if group.value("cell_leakage_power") is not None:
             return self.values.required(group, "cell_leakage_power", place)
         states = [
@@ -119,7 +133,7 @@ class _Reader:
                 continue
             sense = timing.value("timing_sense")
             edges = {
-                edge: self._edge(timing, edge, place)
+                edge: self.edge(timing, edge, place)
                 for edge in ("rise", "fall")
                 if kind in ("combinational", f"combinational_{edge}")
             }
@@ -132,8 +146,9 @@ class _Reader:
                     edges.get("fall"),
                 )
 
-    def _edge(self, timing: Group, edge: str, place: str) -> Edge:
-        delay, slew = _first(timing, f"cell_{edge}"), _first(timing, f"{edge}_transition")
+    def edge(self, timing: Group, edge: str, place: str) -> Edge:
+        """Return delay and slew of the ``rise`` or the ``fall`` of an output."""
+        delay, slew = timing.first(f"cell_{edge}"), timing.first(f"{edge}_transition")
         if delay is None or slew is None:
             missing = f"{edge}_transition" if delay else f"cell_{edge}"
             raise InputError(f"{self.where}: {place}: timing: {missing}: is missing")
@@ -142,24 +157,25 @@ class _Reader:
             self.values.table(slew, self.values.ns, f"{place}: {edge}_transition"),
         )
 
-    def _energies(self, pin: Group, place: str) -> Iterator[Energy]:
+    def energies(self, pin: Group, place: str) -> Iterator[Energy]:
+        """Yield the internal energies of a pin."""
         for power in pin.of_kind("internal_power"):
             tables = [
                 self.values.table(group, self.values.fj, f"{place}: {edge}_power")
                 if group
                 else None
                 for edge in ("rise", "fall")
-                for group in [_first(power, f"{edge}_power") or _first(power, "power")]
+                for group in [power.first(f"{edge}_power") or power.first("power")]
             ]
             if any(tables):
                 yield from (Energy(related, *tables) for related in _related(power) or (None,))
 
 
-def _is_usable(cell: Group) -> bool:
+def _is_combinational(cell: Group) -> bool:
     """Tell whether a cell is combinational with one output that its inputs always drive."""
-    if cell.value("dont_use") == "true" or any(group.name in _STATEFUL for group in cell.groups):
+    if any(group.name in _STATEFUL for group in cell.groups):
         return False
-    pins = [body for _, body in _pins(cell)]
+    pins = [body for _, body in pins_of(cell)]
     directions = [body.value("direction") for body in pins]
     if directions.count("output") != 1 or "inout" in directions or "input" not in directions:
         return False
@@ -186,18 +202,6 @@ def _truth_table(cell: LibertyCell) -> int:
     ]
     table: int = compile_function(cell.function, cell.pins)(operands)
     return table & (1 << len(states)) - 1
-
-
-def _pins(cell: Group) -> Iterator[tuple[str, Group]]:
-    for group in cell.of_kind("pin"):
-        for argument in group.arguments:
-            for name in argument.split():
-                yield name, group
-
-
-def _first(group: Group, name: str) -> Group | None:
-    """Return the first group of a name inside another, None where there is none."""
-    return next(iter(group.of_kind(name)), None)
 
 
 def _related(group: Group) -> list[str]:

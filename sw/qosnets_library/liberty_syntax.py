@@ -76,6 +76,10 @@ class Group:
         """Return the groups of a name directly inside this one."""
         return [group for group in self.groups if group.name == name]
 
+    def first(self, name: str) -> "Group | None":
+        """Return the first group of a name directly inside this one, None where there is none."""
+        return next(iter(self.of_kind(name)), None)
+
 
 def parse_group(text: str, where: str) -> Group:
     """Return the one group that a Liberty file consists of.

@@ -2,7 +2,9 @@
 
 import math
 import re
+from collections.abc import Iterator
 from contextlib import suppress
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +13,15 @@ from qosnets.errors import InputError, shorten
 from .liberty import Table
 from .liberty_syntax import Group
 
-__all__ = ["LibertyValues"]
+__all__ = ["LibertyValues", "pins_of"]
 
 _SLEW = ("input_net_transition", "input_transition_time")
 _LOAD = ("total_output_net_capacitance",)
+_DATA_SLEW = ("constrained_pin_transition",)
+_CLOCK_SLEW = ("related_pin_transition",)
+
+_Axis: TypeAlias = tuple[tuple[str, ...], float]
+"""Names of the variable of an axis, and its unit."""
 
 _PREFIX = {"": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9, "p": 1e-12, "f": 1e-15}
 
@@ -87,7 +94,15 @@ class LibertyValues:
         return self.number(value, f"{place}: {name}")
 
     def table(self, group: Group, unit: float, place: str) -> Table:
-        """Return the table in ``group``, whose values are multiples of ``unit``."""
+        """Return the table by slew and load in ``group``, values being multiples of ``unit``."""
+        return self._table(group, unit, place, (_SLEW, self.ns), (_LOAD, self.ff))
+
+    def constraint(self, group: Group, place: str) -> Table:
+        """Return the table of times in ``group``, by the slew of the data and of the clock."""
+        return self._table(group, self.ns, place, (_DATA_SLEW, self.ns), (_CLOCK_SLEW, self.ns))
+
+    def _table(self, group: Group, unit: float, place: str, rows: _Axis, columns: _Axis) -> Table:
+        (row_names, row_unit), (column_names, column_unit) = rows, columns
         try:
             values = _numbers(group, "values") * unit
             axes = self._axes(group, values.size)
@@ -98,16 +113,18 @@ class LibertyValues:
             ) from None
         names = [name for name, _ in axes]
         for name in names:
-            if name not in _SLEW + _LOAD:
+            if name not in row_names + column_names:
                 raise InputError(f"{self.where}: {place}: {name}: is not a variable known here")
-        if len(axes) == 2 and names[0] in _LOAD:
+        if len(axes) == 2 and names[0] in column_names:
             values = values.T
-        slews = next((axis * self.ns for name, axis in axes if name in _SLEW), np.zeros(1))
-        loads = next((axis * self.ff for name, axis in axes if name in _LOAD), np.zeros(1))
+        slews = next((axis * row_unit for name, axis in axes if name in row_names), np.zeros(1))
+        loads = next(
+            (axis * column_unit for name, axis in axes if name in column_names), np.zeros(1)
+        )
         if any((np.diff(axis) <= 0).any() for axis in (slews, loads)):
             raise InputError(f"{self.where}: {place}: indices must rise")
-        rows = values.reshape(len(slews), len(loads)).tolist()
-        return Table(tuple(slews.tolist()), tuple(loads.tolist()), tuple(map(tuple, rows)))
+        lines = values.reshape(len(slews), len(loads)).tolist()
+        return Table(tuple(slews.tolist()), tuple(loads.tolist()), tuple(map(tuple, lines)))
 
     def _axes(self, group: Group, n_values: int) -> list[tuple[str, npt.NDArray[np.float64]]]:
         """Return the variables with their indices, in the order of the table."""
@@ -133,3 +150,11 @@ def _numbers(group: Group, name: str) -> npt.NDArray[np.float64]:
     if not numbers.size or not np.isfinite(numbers).all():
         raise ValueError
     return numbers
+
+
+def pins_of(cell: Group) -> Iterator[tuple[str, Group]]:
+    """Yield the pins of a cell with their groups, of which one may stand for several pins."""
+    for group in cell.of_kind("pin"):
+        for argument in group.arguments:
+            for name in argument.split():
+                yield name, group

@@ -23,7 +23,7 @@ def register(n_points: int) -> OperatingPointRegister:
 
 
 def rtl(n_points: int, cycles) -> list[tuple[int, int, int, int]]:
-    """Return (active, pending, committing, refused) in each cycle of (request or None, boundary)."""
+    """Return (active, pending, committing, refused) by cycle of (request or None, boundary)."""
     dut, trace = register(n_points), []
 
     async def bench(ctx):

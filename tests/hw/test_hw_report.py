@@ -3,12 +3,18 @@
 import re
 from pathlib import Path
 
+import liberties
 import pytest
+from qosnets.errors import CheckError, InputError
 from qosnets.files import canonical_json
 from qosnets.library import Library
 from qosnets.ops import OpsFile
+from qosnets_hw import synthesis
+from qosnets_hw.bank import Isolation
+from qosnets_hw.blocks import BLOCKS
 from qosnets_hw.generate import Design, generate
-from qosnets_hw.report import BLOCKS, relative_powers, report
+from qosnets_hw.report import relative_powers, report
+from qosnets_hw.synthesis import map_design
 from qosnets_library.cells import CELLS
 from qosnets_library.generic_liberty import liberty
 from qosnets_library.liberty import load_liberty
@@ -16,6 +22,7 @@ from qosnets_library.members import Circuit, characterise_circuits, write_librar
 from qosnets_library.netlist import canonical_netlist
 
 SIZE = {"rows": 2, "cols": 2, "k_max": 20, "psum_depth": 16}
+ONE = {"rows": 1, "cols": 1, "k_max": 4, "psum_depth": 4}
 
 GEOMETRY = {
     "stride": [1, 1],
@@ -141,12 +148,12 @@ def test_the_blocks_make_up_the_total(result):
 def test_areas_that_are_known(result, library):
     flip_flop = CELLS["DFF"].area_ge
     modules = result["modules"]
-    # Activation, its controls (select, active, swap, shift), two weights, product, sum.
+    # Activation, its controls (select of two, swap, shift), two weights, product, sum.
     registers = 8 + 4 + 8 + 8 + 16 + 17
     assert (2 * 65_025).bit_length() == 17
     assert modules["processing_element"]["flip_flop_area_ge"] == registers * flip_flop
-    # Three points: two bits active, two pending, error.
-    assert modules["operating_point_register"]["flip_flop_area_ge"] == 5 * flip_flop
+    # Three points: two bits active, two pending.
+    assert modules["operating_point_register"]["flip_flop_area_ge"] == 4 * flip_flop
     for name in ("multiplier_bank", "operand_gate", "column", "mul0_exact"):
         assert modules[name]["flip_flop_area_ge"] == 0
     assert modules["operand_gate"]["area_ge"] == 8 * CELLS["AND2"].area_ge
@@ -164,17 +171,101 @@ def test_memory_bits_follow_from_the_configuration(result, design):
     n_points, n_layers, n_tiles = 3, 2, 16 * 2
     array_latency = 2 + 2 + 2
     expected = {
-        "accumulator": 16 * sums,
+        "psum_memory": 16 * sums,
         # One of the queue's entries is the output register.
-        "accumulator_queue": (array_latency + 10 - 1) * sums,
-        "output_stage": n_points * n_tiles * 2 * (32 + 16 + 6 + 16 + 8),
+        "accumulator_queue": (array_latency + 12 - 1) * sums,
+        "parameter_memory": n_points * n_tiles * 2 * (32 + 16 + 6 + 16 + 8),
         # Row tiles (to 10), rows of the last, column tiles (to 32), base, clamp.
-        "sequencer": n_layers * (4 + 2 + 6 + 5 + 16),
+        "layer_table": n_layers * (4 + 2 + 6 + 5 + 16),
+        # Layer, positions (to 16), tile, last.
+        "job_queue_queue": 4 * (2 + 5 + 5 + 1),
     }
     bits = {name: m["memory_bits"] for name, m in result["modules"].items() if m["memory_bits"]}
     assert bits == expected
     assert result["memory_bits"] == sum(expected.values())
     assert design.manifest["psum_width"] == psum_width
+
+
+def test_the_clock_follows_from_the_longest_paths(result, file):
+    clock = result["clock"]
+    assert set(clock["stages"]) == {"multiplier", "adder", "requantisation", "control"}
+    exact, low = clock["multipliers"]
+    assert (exact["name"], low["name"]) == ("exact", "low")
+    for member in (exact, low):
+        parts = ("register", "gate", "member", "join", "setup")
+        assert sum(member[f"{part}_ns"] for part in parts) == pytest.approx(member["stage_ns"])
+        assert all(member[f"{part}_ns"] > 0 for part in parts)
+    assert low["stage_ns"] < exact["stage_ns"]
+    by_code = {0: exact["stage_ns"], 1: low["stage_ns"]}
+    for point, used in zip(clock["operating_points"], file.ops.operating_points, strict=True):
+        slowest = max(by_code[code] for code in used.assignment)
+        assert point["stages"]["multiplier"]["time_ns"] == slowest
+        times = [stage["time_ns"] for stage in point["stages"].values()]
+        assert point["period_ns"] == max(times) <= clock["period_ns"]
+
+
+def test_a_multiplier_is_in_its_place_about_as_fast_as_alone(result, library):
+    """So its stage takes what the multiplier takes, a gate, an AND-OR and the registers."""
+    for member, entry in zip(result["clock"]["multipliers"], library.entries.values(), strict=True):
+        assert member["member_ns"] == pytest.approx(member["alone_ns"], rel=0.05)
+        assert member["alone_ns"] == pytest.approx(entry.estimates.delay_ns, rel=0.1)
+
+
+def test_no_other_stage_limits_the_exact_multiplier(result):
+    stages = result["clock"]["operating_points"][0]["stages"]
+    assert max(stages, key=lambda name: stages[name]["time_ns"]) == "multiplier"
+    assert stages["multiplier"]["end"] == "processing_element.product"
+
+
+@pytest.mark.parametrize(
+    ("isolation", "gates"), [(Isolation.NONE, 0), (Isolation.ACTIVATION, 1), (Isolation.BOTH, 2)]
+)
+def test_operand_gates_survive(file, library, isolation, gates):
+    liberty = load_liberty(None)
+    mapped = map_design(generate(file, [library], isolation=isolation, **ONE), liberty)
+    found = mapped.flat.instances("operand_gate")
+    assert len(found) == 2 * gates
+    assert ("operand_gate" in mapped.areas) is (gates > 0)
+    for scope in found:
+        (cells,) = scope.module.cells.values()
+        assert len(cells.nets) == 8
+    kinds = {kind for scope in found for kind in scope.module.cells}
+    assert kinds <= {"AND2"}
+
+
+def test_a_module_that_synthesis_dissolves_is_named(file, library, monkeypatch):
+    real = synthesis.run_yosys
+
+    def dissolving(script, files, outputs):
+        # A careless script: the multipliers become part of the banks.
+        flatten = ["setattr -mod -set keep_hierarchy 0 operand_gate", "flatten multiplier_bank"]
+        changed = [
+            line
+            for command in script
+            for line in (flatten if command.startswith("select") else []) + [command]
+        ]
+        return real(changed, files, outputs)
+
+    monkeypatch.setattr(synthesis, "run_yosys", dissolving)
+    rule = "^synthesis of qosnets_accelerator: must keep 1 instances of mul0_exact, not 0$"
+    with pytest.raises(CheckError, match=rule):
+        map_design(generate(file, [library], **ONE), load_liberty(None))
+
+
+def test_what_the_accelerator_does_not_use_is_not_there(file, library):
+    """The raw accumulators, which leave the array but not the accelerator."""
+    mapped = map_design(generate(file, [library], **ONE), load_liberty(None))
+    (requantiser,) = mapped.flat.instances("requantiser")
+    registers = set(requantiser.module.registers.values())
+    assert {"scaled", "code"} <= registers
+    assert not {name for name in registers if name.startswith("acc_") and name != "acc_2"}
+
+
+def test_cells_without_flip_flops_are_refused(design, tmp_path):
+    path = tmp_path / "small.lib"
+    path.write_text(liberties.library(liberties.GATES))
+    with pytest.raises(InputError, match=r"^small: must have a rising-edge flip-flop"):
+        map_design(design, load_liberty(path))
 
 
 def test_report_is_json_and_names_its_inputs(result, file):
