@@ -49,6 +49,7 @@ def evolve(
     ] = False,
 ) -> None:
     """Evolve multipliers of your own: least power or area under bounds of the error."""
+    from qosnets.errors import InputError
     from qosnets.library import Realisation, data_home
     from qosnets_library.default import default_library, reference_netlist
     from qosnets_library.evolution.library import Effort, evolve_library
@@ -64,6 +65,9 @@ def evolve(
         for entry in source.entries.values()
         if entry.realisation is Realisation.NETLIST
     }
+    if not netlists:
+        rule = "--seeds: must be libraries with netlists of their own"
+        raise InputError(f"{rule}, not {', '.join(source.name for source in sources)}")
     with report_progress() as progress:
         evolved = evolve_library(
             data_home() / library,

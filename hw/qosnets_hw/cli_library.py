@@ -6,6 +6,7 @@ import typer
 
 from .cli_evolve import evolve
 from .cli_import import fetch, import_circuits
+from .cli_merge import merge
 from .cli_output import print_json, print_table, report_progress
 from .cli_plots import heatmap, plot
 from .cli_store import (
@@ -18,7 +19,7 @@ from .cli_store import (
 )
 
 if TYPE_CHECKING:
-    from qosnets.library import Entry, Library
+    from qosnets.library import Circuit, Entry, Library
 
 __all__ = ["app"]
 
@@ -75,6 +76,13 @@ def _describe(library: "Library", entry: "Entry") -> dict[str, Any]:
     return head | record | metrics | estimates | published
 
 
+def _describe_circuit(library: "Library", circuit: "Circuit") -> dict[str, Any]:
+    """Return all that is known of a merged multiplier as a record, with the names of its modes."""
+    record = circuit.model_dump(mode="json")
+    modes = [entry.name for entry in library.modes(circuit.name)]
+    return {"name": record.pop("name"), "library": library.name} | record | {"modes": modes}
+
+
 def _in_percent(record: dict[str, Any], field: str) -> Any:
     return 100 * record[field] if field == "mre" else record[field]
 
@@ -85,6 +93,8 @@ def _text(value: Any) -> str:
             return "-"
         case float():
             return f"{value:.4g}" if abs(value) < 1000 else f"{value:.0f}"
+        case [[*_], *_]:
+            return "\n".join(map(_text, value))
         case list():
             return ", ".join(map(_text, value))
         case dict():
@@ -111,10 +121,12 @@ def show(
     operands: OperandsFile = None,
     json: Json = False,
 ) -> None:
-    """Show everything known of a multiplier."""
-    holding = libraries_with(name, library)
+    """Show everything known of a multiplier, of a mode of a merged one, or of that itself."""
+    holding = libraries_with(name, library, circuits=True)
     records = [
-        _describe(found, found.entries[name])
+        _describe_circuit(found, found.circuits[name])
+        if name in found.circuits
+        else _describe(found, found.entries[name])
         for found in estimated(holding, liberty=liberty, operands=operands)
     ]
     if json:
@@ -155,5 +167,6 @@ def verify(library: OnlyLibrary = None, json: Json = False) -> None:
 app.command("import")(import_circuits)
 app.command()(fetch)
 app.command()(evolve)
+app.command()(merge)
 app.command()(plot)
 app.command()(heatmap)

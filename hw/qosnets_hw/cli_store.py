@@ -77,8 +77,15 @@ def load_library(name: str) -> "Library":
     return library
 
 
-def libraries_with(name: str, only: str | None) -> "list[Library]":
+def libraries_with(name: str, only: str | None, *, circuits: bool = False) -> "list[Library]":
     """Return the libraries, or the one named ``only``, that have a multiplier ``name``.
+
+    Parameters
+    ----------
+    name, only
+        What to look for, and where.
+    circuits
+        Count merged multipliers, which have no table themselves.
 
     Raises
     ------
@@ -88,7 +95,11 @@ def libraries_with(name: str, only: str | None) -> "list[Library]":
     from qosnets.errors import InputError
 
     searched = load_libraries(only)
-    holding = [library for library in searched if name in library.entries]
+    holding = [
+        library
+        for library in searched
+        if name in library.entries or (circuits and name in library.circuits)
+    ]
     if not holding:
         names = ", ".join(library.name for library in searched)
         raise InputError(f"multiplier: {name!r} is in no library; searched {names}")

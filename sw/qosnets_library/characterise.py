@@ -18,12 +18,13 @@ from .cache import load, sources_sha256, store
 from .gates import GateNetlist
 from .liberty import Liberty
 from .mapping import map_netlists
+from .merged.mapper import CellMapper
 from .operands import UNIFORM, Operands
 from .power import estimate_power
 from .timing import static_timing
 from .yosys import yosys_version
 
-__all__ = ["Progress", "error_metrics", "estimate_netlists", "rank"]
+__all__ = ["Progress", "error_metrics", "estimate_modes", "estimate_netlists", "rank"]
 
 Progress: TypeAlias = Callable[[int, int, str], None]
 """Called as ``progress(n_done, n_total, name)``."""
@@ -36,7 +37,7 @@ _BATCH_PER_CORE = 16
 _SOURCES = (
     *("boolean", "characterise", "gates"),
     *("liberty", "liberty_reader", "liberty_syntax", "liberty_values"),
-    *("mapping", "operands", "power", "timing"),
+    *("mapping", "merged/mapper", "operands", "power", "timing"),
 )
 """Modules that an estimate depends on."""
 
@@ -135,7 +136,6 @@ def estimate_netlists(
     """
     kept: dict[str, _Figures] = {}
     (base,) = _figures([reference], liberty, operands, kept)
-    engine = f"Yosys {yosys_version()} with ABC, zero-delay toggles, static timing"
     estimates: dict[str, Estimates] = {}
     names = list(netlists)
     size = _BATCH_PER_CORE * (os.cpu_count() or 1)
@@ -143,21 +143,66 @@ def estimate_netlists(
         batch = names[start : start + size]
         found = _figures([netlists[name] for name in batch], liberty, operands, kept)
         for name, figures in zip(batch, found, strict=True):
-            estimates[name] = Estimates(
-                area_um2=figures.area_um2,
-                delay_ns=figures.delay_ns,
-                power_uw=figures.power_uw,
-                leakage_uw=figures.leakage_uw,
-                relative_power=figures.power_uw / base.power_uw,
-                toggles=figures.toggles,
-                engine=engine,
-                liberty=liberty.name,
-                liberty_sha256=liberty.sha256,
-                distribution=operands.name,
-            )
+            estimates[name] = _estimates(figures, base, liberty, operands)
             if progress:
                 progress(len(estimates), len(names), name)
     return estimates
+
+
+def estimate_modes(
+    netlist: str,
+    words: Sequence[int],
+    *,
+    reference: str,
+    liberty: Liberty,
+    operands: Operands = UNIFORM,
+) -> list[Estimates]:
+    """Estimate a merged multiplier in each of its modes, in the flow of :func:`estimate_netlists`.
+
+    Power and toggles are those with the select constant. Area and delay are those of the circuit,
+    the same for all modes: every cell is there in every mode, and a path that a mode blocks counts
+    like the others, since static timing does not see that it is blocked.
+
+    Parameters
+    ----------
+    netlist, words
+        A merged netlist, and its select word in each mode.
+    reference, liberty, operands
+        As for :func:`estimate_netlists`.
+
+    Raises
+    ------
+    ToolError
+        If Yosys is missing or fails.
+    """
+    (base,) = _figures([reference], liberty, operands, {})
+    keys = [_key(f"{netlist}{word}", liberty, operands) for word in words]
+    kept = [load("estimates", key, _ADAPTER) for key in keys]
+    found = [figures for figures in kept if figures is not None]
+    if len(found) < len(keys):
+        with CellMapper(liberty) as mapper:
+            mapped = mapper.map(netlist)
+        found = [_estimate(mapped.of_word(word), liberty, operands) for word in words]
+        for key, figures in zip(keys, found, strict=True):
+            store("estimates", key, _ADAPTER, figures)
+    return [_estimates(figures, base, liberty, operands) for figures in found]
+
+
+def _estimates(
+    figures: _Figures, base: _Figures, liberty: Liberty, operands: Operands
+) -> Estimates:
+    return Estimates(
+        area_um2=figures.area_um2,
+        delay_ns=figures.delay_ns,
+        power_uw=figures.power_uw,
+        leakage_uw=figures.leakage_uw,
+        relative_power=figures.power_uw / base.power_uw,
+        toggles=figures.toggles,
+        engine=f"Yosys {yosys_version()} with ABC, zero-delay toggles, static timing",
+        liberty=liberty.name,
+        liberty_sha256=liberty.sha256,
+        distribution=operands.name,
+    )
 
 
 def _figures(

@@ -1,11 +1,20 @@
-"""The default library: evolved circuits that come with the package."""
+"""The libraries that come with the package: evolved circuits, by default, and merged ones."""
 
 from functools import cache
 from pathlib import Path
 
 from qosnets.library import Library
 
-__all__ = ["DEFAULT", "DEFAULT_FOLDER", "EXACT", "default_library", "reference_netlist"]
+__all__ = [
+    "DEFAULT",
+    "DEFAULT_FOLDER",
+    "EXACT",
+    "MERGED",
+    "MERGED_FOLDER",
+    "default_library",
+    "merged_library",
+    "reference_netlist",
+]
 
 DEFAULT = "evolved"
 """Name of the default library."""
@@ -15,11 +24,22 @@ EXACT = "exact"
 
 DEFAULT_FOLDER = Path(__file__).parent / DEFAULT
 
+MERGED = "merged"
+"""Name of the library of merged multipliers."""
+
+MERGED_FOLDER = Path(__file__).parent / "merged_circuits"
+
 
 @cache
 def default_library() -> Library:
     """Return the default library."""
     return Library.open(DEFAULT_FOLDER)
+
+
+@cache
+def merged_library() -> Library:
+    """Return the library of merged multipliers."""
+    return Library.open(MERGED_FOLDER)
 
 
 def reference_netlist() -> str:

@@ -18,6 +18,7 @@ from qosnets.library import (
     Published,
     Realisation,
 )
+from qosnets.library import Circuit as MergedCircuit
 from qosnets.lut import Lut, lut_file, lut_sha256
 from qosnets.names import NAME_PATTERN
 from qosnets.netlist import netlist_lut
@@ -30,8 +31,10 @@ from .ports import OperandWidth
 __all__ = [
     "Circuit",
     "Member",
+    "MergedMember",
     "characterise_circuits",
     "is_name",
+    "library_files",
     "write_library",
 ]
 
@@ -67,6 +70,17 @@ class Member:
 
     circuit: Circuit
     entry: Entry
+
+
+@dataclass(frozen=True)
+class MergedMember:
+    """A merged multiplier as a library holds it."""
+
+    circuit: MergedCircuit
+    netlist: str
+    """Netlist with a select (:mod:`qosnets.netlist`)."""
+    entries: tuple[Entry, ...]
+    """Its modes."""
 
 
 def characterise_circuits(
@@ -120,11 +134,45 @@ def characterise_circuits(
     return members
 
 
+def library_files(
+    name: str, members: Sequence[Member], merged: Sequence[MergedMember] = ()
+) -> dict[str, bytes]:
+    """Return the files of a library by name.
+
+    Parameters
+    ----------
+    name
+        Name of the library.
+    members
+        The entries in order; those of merged multipliers follow.
+    merged
+        Merged multipliers.
+    """
+    record = {
+        "schema": LIBRARY_SCHEMA,
+        "name": name,
+        "entries": [
+            *(member.entry for member in members),
+            *(entry for member in merged for entry in member.entries),
+        ],
+        "circuits": [member.circuit for member in merged],
+    }
+    content = LibraryData.model_validate(record).model_dump(mode="json", by_alias=True)
+    files = {LIBRARY_FILE: canonical_json(content)}
+    for circuit in (member.circuit for member in members):
+        if circuit.netlist:
+            files[f"{circuit.name}.v"] = circuit.netlist.encode()
+        else:
+            files[f"{circuit.name}.npy"] = lut_file(circuit.lut)
+    return files | {f"{member.circuit.name}.v": member.netlist.encode() for member in merged}
+
+
 def write_library(
     folder: Path,
     name: str,
     members: Sequence[Member],
     *,
+    merged: Sequence[MergedMember] = (),
     force: bool,
     extra: Mapping[str, bytes] | None = None,
 ) -> Library:
@@ -136,8 +184,8 @@ def write_library(
         The library to be; its parent is created where missing.
     name
         Name of the library.
-    members
-        The entries in order.
+    members, merged
+        What it holds, as in :func:`library_files`.
     force
         Replace a library that is there already.
     extra
@@ -148,21 +196,14 @@ def write_library(
     InputError
         If ``folder`` exists and ``force`` is false, or if it cannot be written.
     """
-    entries = [member.entry for member in members]
-    record = {"schema": LIBRARY_SCHEMA, "name": name, "entries": entries}
-    content = LibraryData.model_validate(record).model_dump(mode="json", by_alias=True)
+    files = library_files(name, members, merged) | dict(extra or {})
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         # The staged library lies one level deeper than where readers look for libraries.
         with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder.parent) as temporary:
             staged = Path(temporary, folder.name)
             staged.mkdir()
-            for circuit in (member.circuit for member in members):
-                if circuit.netlist:
-                    (staged / f"{circuit.name}.v").write_text(circuit.netlist)
-                else:
-                    (staged / f"{circuit.name}.npy").write_bytes(lut_file(circuit.lut))
-            for file, data in ({LIBRARY_FILE: canonical_json(content)} | dict(extra or {})).items():
+            for file, data in files.items():
                 (staged / file).write_bytes(data)
             replaced = Path(temporary, "replaced")
             if force and folder.exists():

@@ -7,8 +7,8 @@ from pathlib import Path
 from qosnets.errors import InputError, shorten
 from qosnets.library import Library, LibraryData, Realisation, data_home, user_libraries
 
-from .characterise import Progress, estimate_netlists
-from .default import DEFAULT, default_library, reference_netlist
+from .characterise import Progress, estimate_modes, estimate_netlists
+from .default import DEFAULT, MERGED, default_library, merged_library, reference_netlist
 from .families import FAMILIES, embedded_library
 from .liberty import Liberty, load_liberty
 from .members import characterise_circuits, is_name, write_library
@@ -26,17 +26,17 @@ __all__ = [
     "write_found",
 ]
 
-_RESERVED = (DEFAULT, FAMILIES)
+_RESERVED = (DEFAULT, FAMILIES, MERGED)
 
 
 def all_libraries(*, only: str | None = None, progress: Progress | None = None) -> list[Library]:
-    """Return the default library, the families and the libraries of the user, or those ``only``.
+    """Return the libraries of the package, the default one first, then the user's, or ``only``.
 
     The families are built at first use, with ``progress``; where another library is wanted, not
     at all.
     """
     families = [embedded_library(progress=progress)] if only in (None, FAMILIES) else []
-    libraries = [default_library(), *families, *user_libraries()]
+    libraries = [default_library(), *families, merged_library(), *user_libraries()]
     return [library for library in libraries if only in (None, library.name)]
 
 
@@ -109,7 +109,8 @@ def check_target(name: str, *, force: bool) -> None:
         ``force`` is false.
     """
     if not is_name(name) or name in _RESERVED:
-        rule = f"must be an identifier other than {' or '.join(_RESERVED)}"
+        *names, last = _RESERVED
+        rule = f"must be an identifier other than {', '.join(names)} or {last}"
         raise InputError(f"library name: {rule}, not {shorten(name)}")
     folder = data_home() / name
     if folder.exists() and not force:
@@ -179,6 +180,17 @@ def with_estimates(
         operands=operands,
         progress=progress,
     )
+    for circuit in library.data.circuits:
+        by_mode = estimate_modes(
+            library.circuit_netlist(circuit.name),
+            circuit.select_words,
+            reference=reference_netlist(),
+            liberty=liberty,
+            operands=operands,
+        )
+        for entry in library.modes(circuit.name):
+            assert entry.mode is not None
+            estimates[entry.name] = by_mode[entry.mode.index]
     entries = [
         entry.model_copy(update={"estimates": estimates.get(entry.name)})
         for entry in library.data.entries

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from qosnets.errors import InputError
-from qosnets.library import Entry, Library, Realisation
-from qosnets.lut import Lut, check_lut_sha256
-from qosnets.netlist import netlist_lut
+from qosnets.library import Circuit, Entry, Library, Realisation
+from qosnets.lut import Lut, check_lut_sha256, lut_sha256
+from qosnets.netlist import netlist_lut, netlist_of_word
 
 from .characterise import error_metrics
+from .modes import masks_of
 
 __all__ = ["Simulate", "VerifiedEntry", "verify_library"]
 
@@ -36,7 +37,9 @@ def verify_library(library: Library, simulate: Simulate | None) -> list[Verified
 
     The netlist must have its hash; its table, evaluated from the text and again by ``simulate``,
     must have its hash too; the error figures must be those of the table, and the circuit must
-    ignore the bits of its operands above the width that is recorded.
+    ignore the bits of its operands above the width that is recorded. The netlist of a mode is that
+    of its circuit with the select tied; its table must be that of the levels that are recorded, and
+    with select word 0 the circuit must give 0.
 
     Parameters
     ----------
@@ -50,9 +53,13 @@ def verify_library(library: Library, simulate: Simulate | None) -> list[Verified
     for entry in library.entries.values():
         found = problems[entry.name]
         try:
-            if entry.realisation is Realisation.NETLIST:
-                text = library.netlist(entry.name)
-                where = str(library.folder / f"{entry.name}.v")
+            if entry.realisation is not Realisation.TABLE:
+                if entry.mode is None:
+                    text, file = library.netlist(entry.name), f"{entry.name}.v"
+                else:
+                    text, file = library.netlist_of_mode(entry.mode), f"{entry.mode.circuit}.v"
+                    found += _check_circuit(library, library.circuit(entry.mode.circuit), entry)
+                where = str(library.folder / file)
                 lut = netlist_lut(text, where=where)
                 # The simulator sees canonical netlists only.
                 netlists[entry.name] = text
@@ -65,16 +72,33 @@ def verify_library(library: Library, simulate: Simulate | None) -> list[Verified
         found += _check_record(entry, lut, f"{library.folder}: {entry.name}")
     if simulate is not None and netlists:
         for name, lut in simulate(netlists).items():
-            where = f"{library.folder / name}.v: simulation"
-            _note(problems[name], lut, library.entry(name).lut_sha256, where)
+            entry = library.entry(name)
+            file = name if entry.mode is None else entry.mode.circuit
+            where = f"{library.folder / file}.v: simulation"
+            _note(problems[name], lut, entry.lut_sha256, where)
     return [VerifiedEntry(name, tuple(found)) for name, found in problems.items()]
 
 
-def _note(problems: list[str], lut: Lut, lut_sha256: str, where: str) -> None:
+def _note(problems: list[str], lut: Lut, expected: str, where: str) -> None:
     try:
-        check_lut_sha256(lut, lut_sha256, where)
+        check_lut_sha256(lut, expected, where)
     except InputError as error:
         problems.append(str(error))
+
+
+def _check_circuit(library: Library, circuit: Circuit, entry: Entry) -> list[str]:
+    """Return what is wrong with the formula of a mode, and with the circuit in no mode."""
+    assert entry.mode is not None
+    problems: list[str] = []
+    if lut_sha256(masks_of(circuit).lut(entry.mode.index)) != entry.lut_sha256:
+        levels = f"levels of {circuit.name}"
+        problems.append(f"{library.folder}: {entry.name}: {levels} are not those of its table")
+    path = str(library.folder / f"{circuit.name}.v")
+    idle = netlist_of_word(library.circuit_netlist(circuit.name), 0, where=path)
+    n_wrong = int((netlist_lut(idle, where=path) != 0).sum())
+    if n_wrong:
+        problems.append(f"{path}: products must be 0 with select word 0, {n_wrong} are not")
+    return problems
 
 
 def _check_record(entry: Entry, lut: Lut, where: str) -> list[str]:

@@ -50,6 +50,7 @@ def test_evolving_for_the_operands_of_a_layer(qosnets_hw, home, operands):
         (("--bounds", "nan"), "bounds[0]: must be a finite number, not nan"),
         (("--bounds", "1", "--library", "evolved"), "library name: must be an identifier"),
         (("--bounds", "1", "--seeds", "none"), "--library: must be one of evolved, families"),
+        (("--bounds", "1", "--seeds", "merged"), "--seeds: must be libraries with netlists"),
         (("--bounds", "1", "--resume"), ".evolving-mine: must be there to resume, is missing"),
         (("--bounds", "1", "--jobs", "0"), "'--jobs'"),
         (("--bounds", "1", "--operands", "nowhere.json"), "nowhere.json: cannot be read"),

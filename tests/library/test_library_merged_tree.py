@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from qosnets.errors import CheckError
 from qosnets.lut import exact_lut
-from qosnets.netlist import netlist_lut
+from qosnets.netlist import netlist_lut, netlist_of_word
 from qosnets_library.liberty import generic
 from qosnets_library.mapping import map_netlists
 from qosnets_library.merged.climb import exchanged
@@ -12,7 +12,7 @@ from qosnets_library.merged.mapper import CellMapper
 from qosnets_library.merged.masks import MergedMasks
 from qosnets_library.merged.multiplier import MergedMultiplier, prove_modes
 from qosnets_library.merged.tree import Tree, earliest_first_tree
-from qosnets_library.merged.verilog import Gating, merged_verilog, netlist_of_word
+from qosnets_library.merged.verilog import Gating, merged_verilog
 from qosnets_library.yosys import YosysError
 
 COLUMNS = np.add.outer(np.arange(8), np.arange(8))

@@ -66,7 +66,7 @@ def test_import_of_a_folder(sources, data_folder):
     assert 0.3 < product.estimates.relative_power < 3
     a, b = np.indices((256, 256))
     assert np.array_equal(library.lut("minuend"), (a - b) % 65_536)
-    assert [item.name for item in all_libraries()][-2:] == ["families", "mine"]
+    assert [item.name for item in all_libraries()][-2:] == ["merged", "mine"]
     assert all(entry.ok for entry in verify_library(library, simulate))
     assert [path.name for path in data_folder.iterdir()] == ["mine"]
     assert {path.name for path in library.folder.iterdir()} == {
@@ -160,10 +160,10 @@ def test_nothing_to_import_is_refused(sources):
 
 
 @pytest.mark.parametrize(
-    "name", ["evolved", "families", "../up", "", "a b", "x;ls", "1st", "new\n"]
+    "name", ["evolved", "families", "merged", "../up", "", "a b", "x;ls", "1st", "new\n"]
 )
 def test_refused_library_names(sources, name):
-    rule = "library name: must be an identifier other than evolved or families, not"
+    rule = "library name: must be an identifier other than evolved, families or merged, not"
     assert_refused(f"{rule} {name!r}", sources, name)
 
 

@@ -15,12 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from qosnets.errors import InputError
+from qosnets.library_data import MAX_MODES
 from qosnets.lut import Lut
 
 __all__ = ["MAX_MODES", "WEIGHTS", "Levels", "MergedMasks"]
-
-MAX_MODES = 8
-"""As many as select codes of an array."""
 
 _WIDTH = 8
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from qosnets.errors import CheckError
 from qosnets.lut import Lut
-from qosnets.netlist import netlist_lut
+from qosnets.netlist import netlist_lut, netlist_of_word
 
 from ..liberty import Liberty
 from ..operands import UNIFORM, Operands
@@ -18,7 +18,7 @@ from .masks import MergedMasks
 from .search import search_masks
 from .terms import masked_products
 from .tree import earliest_first_tree
-from .verilog import merged_verilog, netlist_of_word
+from .verilog import merged_verilog
 
 __all__ = ["MergedMultiplier", "cheapest_masks", "make_merged", "prove_modes"]
 

@@ -11,16 +11,12 @@ The rest is as in :mod:`qosnets.netlist`, with ``S[k]`` among the operands of ga
 multiplier without a select is a canonical netlist itself.
 """
 
-import re
 from enum import StrEnum
 
 from .masks import MergedMasks
 from .tree import FIRST_SUM, Tree
 
-__all__ = ["Gating", "merged_verilog", "netlist_of_word"]
-
-_SELECT_BIT = re.compile(r"S\[(\d+)\]")
-_SELECT_PORT = re.compile(r"  input \[\d+:0\] S;\n")
+__all__ = ["Gating", "merged_verilog"]
 
 
 class Gating(StrEnum):
@@ -61,12 +57,6 @@ def merged_verilog(
         bits[FIRST_SUM + 2 * adder : FIRST_SUM + 2 * adder + 2] = _add(writer, x, y, z)
     product = [bits[bit] if bit >= 0 else "1'b0" for bit in tree.product.tolist()]
     return writer.module(product, masks.select_width if select else 0)
-
-
-def netlist_of_word(text: str, word: int) -> str:
-    """Return the canonical netlist that a merged netlist is for one select word."""
-    text = _SELECT_PORT.sub("", text, count=1).replace("(A, B, S, O)", "(A, B, O)", 1)
-    return _SELECT_BIT.sub(lambda found: f"1'b{word >> int(found[1]) & 1}", text)
 
 
 class _Writer:
