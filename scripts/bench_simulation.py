@@ -2,7 +2,9 @@
 
 Baselines are the gather of plain torch (path ``gather``) and naive loops compiled by numba: over
 rows, columns and k of a matrix product, and over the nine taps of a depthwise convolution. The
-loops get padded input and receptive fields for nothing.
+loops get padded input and receptive fields for nothing. Cases ``…_mode`` and ``…_coarse`` are the
+finest and the coarsest approximate mode of the merged multiplier, whose table the planner may take
+for masked products.
 
 Whole networks, forward and as a training step of a batch of 32, are compared with themselves on the
 path ``direct``, a compiled loop that is faster than the naive one.
@@ -28,7 +30,8 @@ import torch.nn.functional as F
 from bench_networks import attach, multiplications, quantised
 from numpy.lib.stride_tricks import sliding_window_view
 from qosnets.library import Metrics, user_libraries
-from qosnets_library.default import default_library
+from qosnets.lut import exact_lut
+from qosnets_library.default import default_library, merged_library
 from qosnets_search.kernels import VARIABLE, ConvShape, KernelPath, MatmulShape, explain
 from qosnets_search.kernels.paths import path_named
 from torch import Tensor
@@ -98,6 +101,10 @@ def main() -> None:
     low_name, low_lut = _multiplier("mul8u_8U3", lambda metrics: abs(metrics.rank - RANK_OF_8U3))
     cases = [(case, shape, lut) for case, shape in CASES.items()]
     cases.append(("conv64_low_rank", CASES["conv64"], low_lut))
+    finest, coarsest = _modes()
+    cases += [(f"{case}_mode", shape, finest) for case, shape in CASES.items()]
+    cases.append(("conv64_coarse", CASES["conv64"], coarsest))
+    cases.append(("conv64_exact", CASES["conv64"], torch.from_numpy(exact_lut())))
     if arguments.explain:
         for case, shape, table in cases:
             print(f"{case}: {shape}", *explain(shape, table), sep="\n  ")
@@ -138,6 +145,15 @@ def _multiplier(name: str, distance: Callable[[Metrics], float]) -> tuple[str, T
     library = default_library()
     entry = min(library.entries.values(), key=lambda entry: distance(entry.metrics))
     return entry.name, torch.from_numpy(library.lut(entry.name))
+
+
+def _modes() -> tuple[Tensor, Tensor]:
+    """Return the finest and the coarsest approximate mode of the merged multiplier."""
+    library = merged_library()
+    modes = sorted(library.entries.values(), key=lambda entry: entry.metrics.mse)
+    names = modes[1].name, modes[-1].name
+    finest, coarsest = (torch.from_numpy(library.lut(name)) for name in names)
+    return finest, coarsest
 
 
 def _measure_network(case: str, lut: Tensor, n_runs: int) -> list[Measurement]:

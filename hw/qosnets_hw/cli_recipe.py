@@ -10,6 +10,7 @@ from qosnets.errors import InputError, ToolError
 
 __all__ = [
     "DEFAULT_LIBRARY",
+    "Bank",
     "CandidateLibrary",
     "Data",
     "DataDir",
@@ -49,6 +50,15 @@ Data = Annotated[
 DataDir = Annotated[
     Path | None,
     typer.Option("--data-dir", help="Folder with the files of the data set.", metavar="DIR"),
+]
+Bank = Annotated[
+    str | None,
+    typer.Option(
+        "--bank",
+        help="mux: multipliers of a library; merged: modes of one made for the network.",
+        show_default="mux",
+        metavar="mux|merged",
+    ),
 ]
 CandidateLibrary = Annotated[
     str, typer.Option("--library", help="Library to choose multipliers from.", metavar="NAME")

@@ -10,7 +10,7 @@ from qosnets.errors import InputError
 from .cli_output import print_json, print_table, report_progress
 from .cli_recipe import (
     DEFAULT_LIBRARY,
-    CandidateLibrary,
+    Bank,
     Data,
     DataDir,
     Device,
@@ -24,6 +24,8 @@ from .cli_store import estimated, load_library
 
 if TYPE_CHECKING:
     from qosnets.geometry import Geometry
+    from qosnets.library import Library
+    from qosnets_search.recipe import Recipe
 
 __all__ = ["network", "search"]
 
@@ -34,7 +36,16 @@ def search(
     model: Model = None,
     data: Data = None,
     data_dir: DataDir = None,
-    library: CandidateLibrary = DEFAULT_LIBRARY,
+    bank: Bank = None,
+    library: Annotated[
+        str | None,
+        typer.Option(
+            "--library",
+            help="Library to choose multipliers from, or modes of its merged one.",
+            show_default=DEFAULT_LIBRARY,
+            metavar="NAME",
+        ),
+    ] = None,
     multipliers: Annotated[
         int | None, typer.Option(help="Multipliers to choose, 1..8.", show_default="4")
     ] = None,
@@ -59,10 +70,14 @@ def search(
 ) -> None:
     """Train a network and assign multipliers to its layers: writes ops.json with its data.
 
+    With --bank merged, one multiplier is made whose modes suit the layers: it is written to the
+    folder `library` beside ops.json.
+
     Stages are kept beside the output folder until it is written: an interrupted run goes on with
     --resume. With torchrun, training is shared by several processes.
     """
     from qosnets.files import check_output_folder, publish
+    from qosnets.library import Library
     from qosnets.ops import OpsFile
 
     from .cli_stages import (
@@ -73,6 +88,7 @@ def search(
     )
 
     with search_packages():
+        from qosnets_search.document import LIBRARY_FOLDER
         from qosnets_search.pipeline import Run
         from qosnets_search.recipe import choose_recipe, load_recipe
         from qosnets_search.training.distributed import is_first
@@ -80,6 +96,7 @@ def search(
     changes = {
         "model": model,
         "data": data,
+        "bank": bank,
         "n_multipliers": multipliers,
         "scales": None if scales is None else floats(scales, "--scales"),
         "seed": seed,
@@ -88,7 +105,7 @@ def search(
     state = out.absolute().parent / f".searching-{out.absolute().name}"
     if force and not resume and is_first():
         shutil.rmtree(state, ignore_errors=True)
-    (candidates,) = estimated([load_library(library)])
+    candidates = _candidates(what, library)
     run = Run(data_folder=data_dir, checkpoints=state, resume=resume, device=device)
     with report_progress(silent=not is_first()) as progress:
         files = search_files(candidates, progress, what, run)
@@ -99,7 +116,22 @@ def search(
     file = OpsFile.load(out / "ops.json")
     print_operating_points(file)
     if explain:
-        explain_simulation(file.ops, candidates)
+        explain_simulation(file.ops, candidates or Library.open(out / LIBRARY_FOLDER))
+
+
+def _candidates(recipe: "Recipe", library: str | None) -> "Library | None":
+    """Return the library to choose from; None where multipliers are made for the network."""
+    from qosnets_search.recipe import Bank
+
+    if recipe.bank is Bank.MUX:
+        (candidates,) = estimated([load_library(library or DEFAULT_LIBRARY)])
+        return candidates
+    if library is not None:
+        raise InputError(
+            "--library: must be absent with the bank merged, whose multiplier is made for the"
+            f" network, not {library!r}"
+        )
+    return None
 
 
 def network(

@@ -41,7 +41,7 @@ EXPLAINED_IMAGES = 32
 
 
 def search_files(
-    library: Library, progress: Progress, recipe: "Recipe", run: "Run | None" = None
+    library: Library | None, progress: Progress, recipe: "Recipe", run: "Run | None" = None
 ) -> dict[str, bytes]:
     """Run the search; returns its files.
 

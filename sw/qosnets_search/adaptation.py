@@ -7,9 +7,10 @@ from typing import Any
 
 from qosnets.lut import Lut
 
-from .preparation import Prepared, Session
+from .preparation import Prepared
 from .quantised.export import check_accumulators, integer_network
 from .quantised.integer import IntegerNetwork
+from .session import Session
 from .training.tuning import retrain, tune
 
 __all__ = ["Adaptation", "adapt"]

@@ -7,23 +7,33 @@ from typing import Any
 
 import torch
 from qosnets.files import sha256
-from qosnets.library import Library
 from qosnets.lut import ActivationPort, Lut, oriented
-from qosnets.ops import DataFile, Layer, Multiplier, OperatingPoint, Ops
+from qosnets.ops import (
+    DataFile,
+    Layer,
+    ModeRealisation,
+    Multiplier,
+    NetlistRealisation,
+    OperatingPoint,
+    Ops,
+)
 from qosnets.parameters import Parameters, parameters_to_bytes, vectors_to_bytes
 from torch import Tensor
 
 from .overhead import parameter_count
-from .preparation import Prepared, Session
+from .preparation import Prepared
 from .quantised.integer import IntegerNetwork, LayerTrace
 from .selection.candidates import Candidate
+from .session import Session
 from .training import distributed
 
-__all__ = ["Chosen", "PointResult", "SearchResult", "to_files"]
+__all__ = ["LIBRARY_FOLDER", "Chosen", "PointResult", "SearchResult", "to_files"]
 
 OPS_FILE = "ops.json"
 PARAMETERS_FILE = "parameters.safetensors"
 VECTORS_FILE = "vectors.safetensors"
+LIBRARY_FOLDER = "library"
+"""Of a library that was made for the network; generators look for it beside ``ops.json``."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +77,9 @@ class SearchResult:
     prepared: Prepared
 
 
-def to_files(result: SearchResult, session: Session, library: Library) -> dict[str, bytes]:
-    """Return the content of the three files by name."""
+def to_files(result: SearchResult, session: Session) -> dict[str, bytes]:
+    """Return the content of the three files by name, and of a library made for the network."""
+    offer = result.prepared.offer
     named = {f"o{index}": point for index, point in enumerate(result.points, start=1)}
     first = result.points[0].integer
     parameters = parameters_to_bytes(
@@ -85,7 +96,7 @@ def to_files(result: SearchResult, session: Session, library: Library) -> dict[s
     vectors = vectors_to_bytes(_vectors(named))
     ops = Ops(
         schema="qosnets-ops/1",
-        multipliers=[_multiplier(chosen, library) for chosen in result.multipliers],
+        multipliers=[_multiplier(chosen, offer.library) for chosen in result.multipliers],
         layers=[Layer(name=name, **vars(layer.geometry)) for name, layer in first.layers.items()],
         operating_points=[
             OperatingPoint(name=name, assignment=point.assignment) for name, point in named.items()
@@ -94,19 +105,23 @@ def to_files(result: SearchResult, session: Session, library: Library) -> dict[s
         parameters=DataFile(file=PARAMETERS_FILE, sha256=sha256(parameters)),
         vectors=DataFile(file=VECTORS_FILE, sha256=sha256(vectors)),
         estimates=_estimates(result, named),
-        provenance=_provenance(result, session, library),
+        provenance=_provenance(result, session),
     )
-    return {OPS_FILE: ops.to_bytes(), PARAMETERS_FILE: parameters, VECTORS_FILE: vectors}
+    files = {OPS_FILE: ops.to_bytes(), PARAMETERS_FILE: parameters, VECTORS_FILE: vectors}
+    return files | {f"{LIBRARY_FOLDER}/{name}": data for name, data in offer.files.items()}
 
 
-def _multiplier(chosen: Chosen, library: Library) -> Multiplier:
+def _multiplier(chosen: Chosen, library: str) -> Multiplier:
     entry = chosen.candidate.entry
     return Multiplier(
         name=entry.name,
         lut_sha256=entry.lut_sha256,
         activation_port=chosen.port,
-        library=library.name,
+        library=library,
         netlist_sha256=entry.netlist_sha256,
+        realisation=NetlistRealisation(kind="netlist")
+        if entry.mode is None
+        else ModeRealisation(kind="mode", circuit=entry.mode.circuit, index=entry.mode.index),
     )
 
 
@@ -156,10 +171,10 @@ def _estimates(result: SearchResult, points: Mapping[str, PointResult]) -> dict[
     }
 
 
-def _provenance(result: SearchResult, session: Session, library: Library) -> dict[str, Any]:
+def _provenance(result: SearchResult, session: Session) -> dict[str, Any]:
     return {
         "recipe": session.recipe.model_dump(mode="json"),
-        "library": library.name,
+        "library": result.prepared.offer.library,
         "versions": {
             name: version(name)
             for name in ("qosnets-hw", "torch", "numpy", "scipy", "scikit-learn")

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from qosnets.errors import InputError
 from qosnets.library import Library
+from qosnets_library.liberty import load_liberty
 from torch import nn
 
 from .adaptation import Adaptation, adapt
@@ -21,13 +22,14 @@ from .datasets.dataset import ImageDataset
 from .document import Chosen, PointResult, SearchResult, to_files
 from .evaluation import accuracy
 from .models.catalogue import load_model
-from .preparation import Prepared, Report, Session, prepare
+from .preparation import Prepared, prepare
 from .quantised.integer import traces
 from .quantised.trace import trace
-from .recipe import Recipe
-from .selection.candidates import Candidate, load_candidates
+from .recipe import Bank, Recipe
+from .selection.candidates import Offer, load_offers
 from .selection.problem import relative_power
 from .selection.selectors import select
+from .session import Report, Session
 from .training import distributed
 
 __all__ = ["Run", "open_run", "search"]
@@ -67,13 +69,14 @@ class Run:
 
 
 def search(
-    recipe: Recipe, library: Library, *, run: Run = Run(), progress: Report
+    recipe: Recipe, library: Library | None, *, run: Run = Run(), progress: Report
 ) -> dict[str, bytes]:
     """Train a network, choose multipliers for every operating point, adapt and export.
 
     The stages, in order: float training, quantisation-aware training, search for the noise that
-    each layer tolerates, error model of every multiplier, selection, and for each operating
-    point the tuning of BatchNorm and the integer export. Same recipe, same bytes, on the same
+    each layer tolerates, with the bank ``merged`` the making of a merged multiplier, error model
+    of every multiplier, selection, and for each operating point the tuning of BatchNorm and the
+    integer export. Same recipe, same bytes, on the same
     device with the same number of threads.
 
     From quantisation on, activations and weights have only codes that all candidates read in full
@@ -84,7 +87,9 @@ def search(
     recipe
         What to do.
     library
-        Its entries with a netlist are the candidates.
+        Its entries with a netlist are the candidates, or the modes of a merged multiplier: of
+        several ones that with which the operating points need least power. None with the bank
+        ``merged``.
     run
         Where data come from and state is kept.
     progress
@@ -93,26 +98,28 @@ def search(
     Returns
     -------
     dict
-        Content of ``ops.json``, ``parameters.safetensors`` and ``vectors.safetensors``.
+        Content of ``ops.json``, ``parameters.safetensors`` and ``vectors.safetensors``, and of the
+        files in the folder ``library`` that holds a merged multiplier made for the network.
 
     Raises
     ------
     InputError
-        If the library has no netlist, or one without estimates; if the network cannot be mapped;
-        if data are missing or damaged; if the checkpoints are those of another run.
+        If the library has no netlist, one without estimates, or modes beside netlists; if the
+        network cannot be mapped, or tolerates no errors where a multiplier is to be made for it; if
+        data are missing or damaged; if the checkpoints are those of another run.
     CheckError
         If an exported constant or accumulator does not fit its format.
     """
     with open_run(recipe, library, run=run, progress=progress) as session:
         prepared = prepare(session)
         result = _operating_points(session, prepared)
-        return to_files(result, session, library)
+        return to_files(result, session)
 
 
 @contextlib.contextmanager
 def open_run(
     recipe: Recipe,
-    library: Library,
+    library: Library | None,
     *,
     run: Run,
     progress: Report,
@@ -122,7 +129,7 @@ def open_run(
 
     Parameters as for a search; ``further`` is what else, JSON-able, the results depend on.
     """
-    offered = load_candidates(library)
+    offers = [] if recipe.bank is Bank.MERGED else _offers(library)
     device = run.torch_device
     with distributed.joined(device), _reproducible(recipe, device):
         dataset = load_dataset(recipe.data, folder=run.data_folder)
@@ -131,14 +138,20 @@ def open_run(
         )
         # What cannot be mapped is refused before any training, and leaves no checkpoints.
         trace(module, dataset.input_shape, where=f"model {recipe.model}")
-        identity = _identity(recipe, offered, dataset, module, device) | dict(further or {})
+        identity = _identity(recipe, offers, dataset, module, device) | dict(further or {})
         checkpoints = Checkpoints(run.checkpoints, identity, resume=run.resume)
-        yield Session(recipe, dataset, module, offered, device, checkpoints, progress)
+        yield Session(recipe, dataset, module, offers, device, checkpoints, progress)
+
+
+def _offers(library: Library | None) -> list[Offer]:
+    if library is None:
+        raise ValueError("the bank mux needs a library")
+    return load_offers(library)
 
 
 def _identity(
     recipe: Recipe,
-    offered: list[Candidate],
+    offers: Sequence[Offer],
     dataset: ImageDataset,
     module: nn.Module,
     device: torch.device,
@@ -147,14 +160,22 @@ def _identity(
     return {
         "recipe": recipe.model_dump(mode="json"),
         "model": _digest(module),
-        "candidates": {
-            candidate.entry.name: [candidate.entry.netlist_sha256, candidate.relative_power]
-            for candidate in offered
-        },
+        "candidates": _costs(offers),
         "data": dict(dataset.provenance),
         "device": device.type,
         "n_processes": distributed.world_size(),
         "torch": version("torch"),
+    }
+
+
+def _costs(offers: Sequence[Offer]) -> dict[str, Any]:
+    """Return what multipliers are identified by, or the cells that they are to be made of."""
+    if not offers:
+        return {"liberty": load_liberty(None).sha256}
+    return {
+        candidate.entry.name: [candidate.entry.netlist_sha256, candidate.relative_power]
+        for offer in offers
+        for candidate in offer.candidates
     }
 
 
@@ -194,7 +215,8 @@ def _operating_points(session: Session, prepared: Prepared) -> SearchResult:
     selection = select(prepared.problem, session.recipe.selector)
     powers = prepared.problem.relative_power
     used = sorted(set(selection.members.ravel().tolist()), key=lambda m: (-powers[m], m))
-    chosen = [Chosen(session.offered[m], prepared.preferences.ports[m]) for m in used]
+    candidates = prepared.offer.candidates
+    chosen = [Chosen(candidates[m], prepared.preferences.ports[m]) for m in used]
     shares = relative_power(prepared.problem, selection.members)
     points = []
     for number, (row, share) in enumerate(

@@ -2,79 +2,38 @@
 
 import copy
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 import torch
 from qosnets.lut import exact_lut
 from torch import Tensor, nn
 
-from .checkpoints import Checkpoints
-from .datasets.dataset import ImageDataset
+from .codesign import codesign
 from .evaluation import accuracy, float_accuracy, input_codes
-from .quantised.code_range import CodeRange
+from .quantised.code_range import FULL_CODE_RANGE, CodeRange
 from .quantised.export import integer_network
 from .quantised.integer import IntegerNetwork, LayerTrace, layer_traces
 from .quantised.network import QuantisedNetwork
 from .quantised.trace import trace
 from .recipe import Recipe
-from .selection.candidates import Candidate
-from .selection.error_model import layer_statistics
-from .selection.preferences import Preferences, preferences
+from .selection.candidates import Offer
+from .selection.error_model import LayerStatistics, layer_statistics
+from .selection.preferences import Preferences, layer_thresholds, preferences
 from .selection.problem import SelectionProblem
+from .selection.selectors import least_power
+from .session import Session
 from .training.agn import search_noise
-from .training.loop import Batches
 from .training.pretraining import observe_ranges, train_float, train_quantised
 
-__all__ = ["Prepared", "Report", "Session", "exact_traces", "prepare"]
-
-Report = Callable[[str, int, int], None]
-"""Called with a stage, the steps done and their total."""
+__all__ = ["Prepared", "exact_traces", "prepare"]
 
 _log = logging.getLogger(__name__)
 
 N_STATISTICS_IMAGES = 128
 """Training images that the error model sees."""
-
-
-@dataclass(frozen=True)
-class Session:
-    """What all stages of a run share."""
-
-    recipe: Recipe
-    dataset: ImageDataset
-    module: nn.Module
-    """The network in floating point, as its factory made it."""
-    offered: list[Candidate]
-    """The multipliers to choose from."""
-    device: torch.device
-    checkpoints: Checkpoints
-    progress: Report
-
-    def generator(self, stage: str) -> torch.Generator:
-        """Return a stage's source of chance: a stage draws alike, whatever ran before it."""
-        return self._seeded(stage, torch.device("cpu"))
-
-    def device_generator(self, stage: str) -> torch.Generator:
-        """Return a stage's source of chance on the device."""
-        return self._seeded(stage, self.device)
-
-    def _seeded(self, stage: str, device: torch.device) -> torch.Generator:
-        seed = self.recipe.seed << 32 | crc32(stage.encode())
-        return torch.Generator(device).manual_seed(seed)
-
-    def batches(self, stage: str) -> Batches:
-        """Return the training set, its order drawn for a stage."""
-        recipe = self.recipe
-        return Batches(self.dataset, recipe.batch_size, self.generator(stage), self.device)
-
-    def report(self, stage: str) -> Callable[[int, int], None]:
-        """Return what a stage reports its steps to."""
-        return partial(self.progress, stage)
 
 
 @dataclass(frozen=True)
@@ -92,6 +51,8 @@ class Prepared:
     """Of the integer network with the exact multiplier in all layers, on the test images."""
     sigmas: list[float]
     """Noise that each layer tolerates, relative to its output."""
+    offer: Offer
+    """The multipliers to choose from."""
     preferences: Preferences
     problem: SelectionProblem
 
@@ -102,24 +63,67 @@ def prepare(session: Session) -> Prepared:
     Raises
     ------
     InputError
-        If the module cannot be mapped, or does not fit the data set.
+        If the module cannot be mapped, does not fit the data set, or tolerates no errors for which
+        a merged multiplier could be made.
     """
     recipe, dataset = session.recipe, session.dataset
-    widths = [candidate.entry.operand_width for candidate in session.offered]
-    code_range = CodeRange.narrowest(widths)
+    code_range = _code_range(session.offers)
     trained, before = _train_float(session)
     traced = trace(trained, dataset.input_shape, where=f"model {recipe.model}")
     network = QuantisedNetwork(traced, code_range).to(session.device)
     _train_quantised(session, network)
     sigmas = _search_noise(session, network)
     integer = integer_network(network)
-    found = _preferences(session, network, integer, code_range, sigmas)
+    statistics = _statistics(session, network, integer)
+    thresholds = layer_thresholds(statistics, sigmas)
+
+    def judged(offers: Sequence[Offer]) -> tuple[int, list[Preferences], list[SelectionProblem]]:
+        """Return the number of the offer with which least power is needed, and why."""
+        found = [
+            _preferences(session, offer, code_range, statistics, thresholds) for offer in offers
+        ]
+        problems = [
+            _problem(recipe, integer, offer, own, sigmas)
+            for offer, own in zip(offers, found, strict=True)
+        ]
+        return least_power(problems, recipe.selector), found, problems
+
+    offers = session.offers or [
+        codesign(session, integer, statistics, thresholds, lambda tried: judged(tried)[0])
+    ]
+    best, found, problems = judged(offers)
     codes = input_codes(network.input_quantiser.affine, dataset, dataset.test_images)
     exact = dict.fromkeys(integer.layers, exact_lut())
     baseline = accuracy(integer, exact, codes, dataset.test_labels)
-    problem = SelectionProblem(
+    return Prepared(
+        network,
+        integer,
+        code_range,
+        codes,
+        before,
+        baseline,
+        sigmas,
+        offers[best],
+        found[best],
+        problems[best],
+    )
+
+
+def _code_range(offers: Sequence[Offer]) -> CodeRange:
+    widths = [item.entry.operand_width for offer in offers for item in offer.candidates]
+    return CodeRange.narrowest(widths) if widths else FULL_CODE_RANGE
+
+
+def _problem(
+    recipe: Recipe,
+    integer: IntegerNetwork,
+    offer: Offer,
+    found: Preferences,
+    sigmas: Sequence[float],
+) -> SelectionProblem:
+    return SelectionProblem(
         relative_errors=found.relative_errors,
-        relative_power=np.array([candidate.relative_power for candidate in session.offered]),
+        relative_power=np.array([candidate.relative_power for candidate in offer.candidates]),
         multiplications=np.array(
             [layer.geometry.multiplications for layer in integer.layers.values()]
         ),
@@ -128,7 +132,6 @@ def prepare(session: Session) -> Prepared:
         n_multipliers=recipe.n_multipliers,
         seed=recipe.seed,
     )
-    return Prepared(network, integer, code_range, codes, before, baseline, sigmas, found, problem)
 
 
 def _train_float(session: Session) -> tuple[nn.Module, float]:
@@ -201,26 +204,38 @@ def _search_noise(session: Session, network: QuantisedNetwork) -> list[float]:
     return sigmas
 
 
-def _preferences(
-    session: Session,
-    network: QuantisedNetwork,
-    integer: IntegerNetwork,
-    code_range: CodeRange,
-    sigmas: list[float],
-) -> Preferences:
-    """Return what the layers think of the multipliers, from training images."""
-    offered = session.offered
+def _statistics(
+    session: Session, network: QuantisedNetwork, integer: IntegerNetwork
+) -> dict[str, LayerStatistics]:
+    """Return what the error model knows of the layers, from training images."""
     generator = session.generator("error model")
-    statistics = {
+    return {
         name: layer_statistics(integer.layers[name], trace, generator)
         for name, trace in exact_traces(session, network, integer)
     }
+
+
+def _preferences(
+    session: Session,
+    offer: Offer,
+    code_range: CodeRange,
+    statistics: Mapping[str, LayerStatistics],
+    thresholds: list[float],
+) -> Preferences:
+    """Return what the layers think of the multipliers."""
+    ports = [
+        code_range.activation_ports(candidate.entry.operand_width)
+        if offer.port is None
+        else (offer.port,)
+        for candidate in offer.candidates
+    ]
     return preferences(
-        [candidate.lut for candidate in offered],
-        [code_range.activation_ports(candidate.entry.operand_width) for candidate in offered],
+        [candidate.lut for candidate in offer.candidates],
+        ports,
         statistics,
-        sigmas,
+        thresholds,
         session.recipe.error_model,
+        one_port=offer.are_modes,
     )
 
 

@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -17,6 +18,8 @@ from .selection.error_model import ErrorModel
 from .selection.selectors import DEFAULT_SELECTOR, Selector
 
 __all__ = [
+    "Bank",
+    "Merging",
     "NoiseSchedule",
     "Recipe",
     "Schedule",
@@ -54,6 +57,26 @@ class NoiseSchedule(Schedule):
     """Noise beyond which there is no further reward."""
 
 
+class Bank(StrEnum):
+    """Where the multipliers come from."""
+
+    MUX = "mux"
+    """From a library; the array has each of them, or the merged multiplier whose modes they are."""
+    MERGED = "merged"
+    """They are modes of a merged multiplier that is made for the network."""
+
+
+class Merging(_Record):
+    """How a merged multiplier is made for the network."""
+
+    n_estimates: Annotated[int, Field(ge=0, le=10**7)] = 15_000
+    """Wirings judged by an estimate; some hundreds a second."""
+    n_mappings: Annotated[int, Field(ge=0, le=10**6)] = 800
+    """Wirings mapped to cells; some ten a second."""
+    row_pairs: bool = False
+    """Let neighbouring bits of the activation have equal masks: simulation is faster."""
+
+
 class Recipe(_Record):
     """Parameters of a search."""
 
@@ -72,6 +95,9 @@ class Recipe(_Record):
     """Test images in ``vectors.safetensors``, or all if there are fewer."""
     n_threads: Annotated[int, Field(ge=0, le=1024)] = 0
     """Threads of PyTorch; 0: one per core. Results may depend on it in their last bits."""
+    bank: Annotated[Bank, Field(strict=False)] = Bank.MUX
+    merging: Merging = Merging()
+    """With the bank ``merged``."""
     selector: Annotated[Selector, Field(strict=False)] = DEFAULT_SELECTOR
     error_model: Annotated[ErrorModel, Field(strict=False)] = ErrorModel.PER_FILTER
     gradient: Annotated[GradientEstimator, Field(strict=False)] = GradientEstimator.STRAIGHT_THROUGH
@@ -95,6 +121,8 @@ class Recipe(_Record):
         for stage in ("range_observation", "noise_search"):
             if getattr(self, stage).epochs < 1:
                 refuse(f"{stage}.epochs", "must be at least 1, not 0")
+        if self.bank is Bank.MERGED and self.n_multipliers < 2:
+            refuse("n_multipliers", "must be at least 2 with the bank merged, not 1")
         return self
 
 

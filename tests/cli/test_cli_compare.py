@@ -249,8 +249,12 @@ REFUSED = [
     (["--evaluations", "0"], "'--evaluations'"),
     (["--images", "0"], "'--images'"),
     (["--set", "n_multipliers=9"], "n_multipliers: must be "),
+    (["--set", "bank=merged"], "recipe: bank: must be mux in a comparison, not merged"),
     (["--liberty", "nowhere.lib"], "nowhere.lib: cannot be read"),
-    (["--library", "nowhere"], "--library: must be one of evolved, families, not 'nowhere'"),
+    (
+        ["--library", "nowhere"],
+        "--library: must be one of evolved, families, merged, not 'nowhere'",
+    ),
     (["--data", "cifar10", "--data-dir", "nowhere"], "cifar10: nowhere/data_batch_1.bin"),
 ]
 

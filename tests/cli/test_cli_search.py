@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import partial
 
 import pytest
 
@@ -104,6 +105,30 @@ def test_search_on_ones_own_network_and_data(qosnets_hw, user_code):
     assert (user_code / "found" / "ops.json").read_bytes() == first
 
 
+def test_merged_multiplier_is_made_beside_the_result(qosnets_hw, user_code, monkeypatch):
+    from qosnets_library.merged.search import search_masks
+    from qosnets_search import codesign
+
+    monkeypatch.setattr(codesign, "search_masks", partial(search_masks, n_steps=2000))
+    monkeypatch.setattr(codesign, "_BOUNDS", (1.0,))
+    options = ["--model", "mine:network", "--data", "mine:data", "--scales", "0.1,1", *QUICK]
+    options += ["--bank", "merged", "--multipliers", "3", "--set", "merging.n_estimates=10"]
+    options += ["--set", "merging.n_mappings=1"]
+    code, printed, _ = qosnets_hw("search", "--out", "found", "--explain", *options)
+    assert code == 0 and "masked" in printed
+    found = user_code / "found"
+    ops = json.loads((found / "ops.json").read_text())
+    circuits = json.loads((found / "library" / "library.json").read_text())["circuits"]
+    assert {item["realisation"]["kind"] for item in ops["multipliers"]} == {"mode"}
+    assert {item["realisation"]["circuit"] for item in ops["multipliers"]} == {circuits[0]["name"]}
+    assert (found / "library" / f"{circuits[0]['name']}.v").exists()
+    manifest = json.loads((found / "manifest.json").read_text())
+    assert "library/library.json" in manifest["files"]
+    # A search without a circuit of its own removes it.
+    assert qosnets_hw("search", "--out", "found", "--force", *options[:-8])[0] == 0
+    assert not (found / "library" / "library.json").exists()
+
+
 def test_constant_activations_and_what_they_mean_are_told(qosnets_hw, user_code, caplog):
     options = ["--model", "mine:dead", "--data", "mine:data", "--scales", "1", *QUICK]
     assert qosnets_hw("search", "--out", "found", *options)[0] == 0
@@ -122,6 +147,12 @@ REFUSED = [
     (["--set", "seed=-1"], "recipe digits: seed: must be "),
     (["--scales", "1,x"], "--scales: must be numbers separated by commas, not '1,x'"),
     (["--multipliers", "9"], "recipe digits: n_multipliers: must be "),
+    (["--bank", "both"], "recipe digits: bank: must be "),
+    (["--bank", "merged", "--multipliers", "1"], "n_multipliers: must be at least 2 with the bank"),
+    (
+        ["--bank", "merged", "--library", "evolved"],
+        "--library: must be absent with the bank merged",
+    ),
 ]
 
 

@@ -15,8 +15,9 @@ from qosnets.netlist import netlist_lut
 from qosnets.ops import OpsFile
 from qosnets.parameters import Parameters, load_parameters, load_vectors
 from qosnets_library.netlist import canonical_netlist
-from qosnets_search.pipeline import search
-from qosnets_search.recipe import load_recipe
+from qosnets_search.document import LIBRARY_FOLDER
+from qosnets_search.pipeline import Run, search
+from qosnets_search.recipe import Recipe, load_recipe
 
 TINY = load_recipe(
     "digits",
@@ -96,17 +97,21 @@ def write_library(
     return Library.open(folder)
 
 
-class Found:
+class Finished:
     """A finished search, written to disk and read back through the contract."""
 
-    def __init__(self, folder: Path, circuits: Mapping[str, Circuit]) -> None:
-        self.library = write_library(folder / "library", circuits)
+    def __init__(
+        self, folder: Path, recipe: Recipe, library: Library | None, *, run: Run | None = None
+    ) -> None:
+        self.folder = folder
         self.progress: list[tuple[str, int, int]] = []
         self.files = search(
-            TINY, self.library, progress=lambda *report: self.progress.append(report)
+            recipe, library, run=run or Run(), progress=lambda *report: self.progress.append(report)
         )
         for name, content in self.files.items():
+            (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_bytes(content)
+        self.library = library or Library.open(folder / LIBRARY_FOLDER)
         self.file = OpsFile.load(folder / "ops.json")
         self.ops = self.file.ops
         assert self.ops.parameters is not None and self.ops.vectors is not None
@@ -124,3 +129,10 @@ class Found:
             for field in ("acc", "out")
             if not np.array_equal(getattr(trace, field), self.vectors[f"{name}.{layer}.{field}"])
         ]
+
+
+class Found(Finished):
+    """A finished search over a synthetic library."""
+
+    def __init__(self, folder: Path, circuits: Mapping[str, Circuit]) -> None:
+        super().__init__(folder, TINY, write_library(folder / "library", circuits))

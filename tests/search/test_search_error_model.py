@@ -20,11 +20,12 @@ from qosnets_search.selection import channel_moments, measured_error, validation
 from qosnets_search.selection.error_model import (
     ErrorModel,
     LayerStatistics,
+    error_covariance,
     error_std,
     layer_statistics,
 )
 from qosnets_search.selection.fields import receptive_fields, sample_fields
-from qosnets_search.selection.preferences import preferences
+from qosnets_search.selection.preferences import layer_thresholds, preferences
 
 CODES = np.arange(256, dtype=np.uint16)
 TRUNCATED: Lut = np.outer(CODES & 0xF0, CODES & 0xFC)
@@ -155,6 +156,24 @@ def test_residual_is_the_mean_over_all_orders_of_the_weights(
     assert found**2 == pytest.approx(np.mean(by_order))
 
 
+@pytest.mark.parametrize("model", ErrorModel)
+@pytest.mark.parametrize(("n_groups", "n_filters", "k"), [(1, 4, 9), (3, 2, 5), (5, 1, 1)])
+def test_covariance_of_partial_products_is_the_model_of_what_they_make(
+    model: ErrorModel, n_groups: int, n_filters: int, k: int
+) -> None:
+    statistics = random_statistics(n_groups, 20, n_filters, k)
+    bits = torch.arange(256)[:, None] & 1 << torch.arange(8)
+    covariance = error_covariance(statistics, bits.double(), bits.double(), model)
+    random = np.random.default_rng(k)
+    for _ in range(3):
+        killed = random.integers(0, 2, (8, 8))
+        table = exact_lut() - bits.numpy() @ killed @ bits.numpy().T
+        wanted = error_std(statistics, [table.astype(np.uint16)], model)[0]
+        found = killed.ravel() @ covariance @ killed.ravel()
+        assert np.sqrt(found) == pytest.approx(wanted)
+        assert wanted > 0
+
+
 def test_each_multiplier_is_modelled_for_itself() -> None:
     statistics = random_statistics(2, 30, 4, 9)
     tables = [TRUNCATED, exact_lut(), np.ascontiguousarray(TRUNCATED.T)]
@@ -255,8 +274,10 @@ def test_layer_that_tolerates_nothing_wants_exact_multipliers(
     layers = {"first": usual, "flat": replace(usual, output_std=0.0), "last": usual}
     luts = [exact_lut(), TRUNCATED]
     with caplog.at_level(logging.WARNING, "qosnets_search"):
-        found = preferences(luts, [BOTH] * 2, layers, [-2.0, 1.0, 0.0], ErrorModel.LOCAL)
-    assert found.thresholds == [2.0, 0.0, 0.0]
+        thresholds = layer_thresholds(layers, [-2.0, 1.0, 0.0])
+    assert thresholds == [2.0, 0.0, 0.0]
+    found = preferences(luts, [BOTH] * 2, layers, thresholds, ErrorModel.LOCAL)
+    assert found.thresholds == thresholds
     assert found.relative_errors[:, 0].tolist() == [0, 0, 0]
     assert found.relative_errors[1:, 1].tolist() == [math.inf, math.inf]
     # The layer that does tolerate errors decides on the port.
@@ -280,9 +301,27 @@ def test_port_without_error_wins_where_a_layer_tolerates_none() -> None:
         ([tolerant, tolerant, strict], ActivationPort.B),
     ):
         named = {f"layer{number}": layer for number, layer in enumerate(layers)}
-        found = preferences([lut], [BOTH], named, [1.0] * len(named), ErrorModel.PER_FILTER)
+        thresholds = [layer.output_std for layer in layers]
+        found = preferences([lut], [BOTH], named, thresholds, ErrorModel.PER_FILTER)
         assert found.ports == [port]
         assert found.relative_errors[-1] == 0
+
+
+def test_modes_take_the_activation_on_one_port() -> None:
+    even = random_statistics(1, 30, 4, 9).fields & 0xFE
+    layers = {"layer": LayerStatistics(even, even[:, :4] + 1, 1.0)}  # weights are odd
+    a_first, b_first = np.outer(CODES & 0xFE, CODES), np.outer(CODES, CODES & 0xFC)
+    luts, ports = [a_first, b_first, exact_lut()], [BOTH] * 3
+    free = preferences(luts, ports, layers, [1.0], ErrorModel.PER_FILTER)
+    assert free.ports[:2] == [ActivationPort.A, ActivationPort.B]
+    bound = preferences(luts, ports, layers, [1.0], ErrorModel.PER_FILTER, one_port=True)
+    alone = [
+        preferences(luts, [(port,)] * 3, layers, [1.0], ErrorModel.PER_FILTER)
+        for port in ActivationPort
+    ]
+    best = min(alone, key=lambda found: found.relative_errors.sum())
+    assert bound.ports == best.ports and len(set(bound.ports)) == 1
+    assert np.array_equal(bound.relative_errors, best.relative_errors)
 
 
 @pytest.mark.parametrize(
@@ -295,4 +334,4 @@ def test_port_without_error_wins_where_a_layer_tolerates_none() -> None:
 def test_what_is_not_finite_is_refused(sigma: float, output_std: float, rule: str) -> None:
     layers = {"conv1": replace(random_statistics(1, 9, 1, 4), output_std=output_std)}
     with pytest.raises(CheckError, match=f"^layer conv1: {rule}$"):
-        preferences([TRUNCATED], [BOTH], layers, [sigma], ErrorModel.PER_FILTER)
+        layer_thresholds(layers, [sigma])

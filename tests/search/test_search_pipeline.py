@@ -17,7 +17,7 @@ from qosnets.parameters import Parameters
 from qosnets_search.datasets.catalogue import load_dataset
 from qosnets_search.pipeline import search
 from qosnets_search.quantised.code_range import FULL_CODE_RANGE, CodeRange
-from qosnets_search.selection.candidates import load_candidates
+from qosnets_search.selection.candidates import load_offers
 from small_searches import TINY, Circuit, Found, write_library
 
 CIRCUITS = {
@@ -180,10 +180,14 @@ def test_tables_are_no_candidates_and_a_netlist_is_one_once(tmp_path: Path) -> N
         entries[0]["operand_width"] = [4, 4]
         entries[3]["netlist_sha256"] = entries[1]["netlist_sha256"]
 
-    offered = load_candidates(write_library(tmp_path / "library", CIRCUITS, change))
-    assert [candidate.entry.name for candidate in offered] == ["drop_1_2", "drop_3_1", "drop_5_3"]
+    (offer,) = load_offers(write_library(tmp_path / "library", CIRCUITS, change))
+    assert [candidate.entry.name for candidate in offer.candidates] == [
+        "drop_1_2",
+        "drop_3_1",
+        "drop_5_3",
+    ]
     # The narrow table limits nothing, for it is not offered.
-    widths = [candidate.entry.operand_width for candidate in offered]
+    widths = [candidate.entry.operand_width for candidate in offer.candidates]
     assert CodeRange.narrowest(widths) == FULL_CODE_RANGE
 
 
@@ -192,7 +196,7 @@ def test_library_without_estimates_or_netlists_is_refused(tmp_path: Path) -> Non
         tmp_path / "a", CIRCUITS, lambda entries: entries[2].update(estimates=None)
     )
     with pytest.raises(InputError, match=r"^library synthetic: drop_3_1\.estimates: is missing$"):
-        load_candidates(library)
+        load_offers(library)
     library = write_library(tmp_path / "b", {})
     message = r"^library synthetic: must have a multiplier with a netlist, has none$"
     with pytest.raises(InputError, match=message):

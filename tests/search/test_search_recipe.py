@@ -51,6 +51,13 @@ def test_changes_and_settings_replace_values(tmp_path: Path) -> None:
     ("changes", "settings", "message"),
     [
         ({"n_multipliers": 9}, [], "n_multipliers: must be less than or equal to 8, not 9"),
+        ({"bank": "both"}, [], "bank: must be 'mux' or 'merged', not 'both'"),
+        (
+            {"bank": "merged", "n_multipliers": 1},
+            [],
+            "n_multipliers: must be at least 2 with the bank merged, not 1",
+        ),
+        ({}, ["merging.n_mappings=-1"], "merging.n_mappings: must be greater than or equal to 0"),
         ({"seed": -1}, [], "seed: must be greater than or equal to 0, not -1"),
         ({"scales": []}, [], "scales: must have at least 1 entries, not []"),
         ({"scales": [1.0, 0.5]}, [], "scales[1]: must exceed 1.0, not 0.5"),

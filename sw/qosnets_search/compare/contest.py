@@ -12,7 +12,7 @@ from qosnets_library.liberty import Liberty
 
 from ..adaptation import Adaptation, adapt
 from ..evaluation import accuracy, correct_predictions, input_codes
-from ..preparation import Prepared, Session, exact_traces
+from ..preparation import Prepared, exact_traces
 from ..quantised.integer import IntegerNetwork
 from ..quantised.mapped import LayerArithmetic, expected_errors
 from ..rivals.evaluations import Evaluations, Request
@@ -20,6 +20,7 @@ from ..rivals.padded_count import padded_power
 from ..rivals.problem import Multiplier, RivalLayer
 from ..selection.problem import Selection, relative_power
 from ..selection.selectors import select
+from ..session import Session
 from .outcome import Outcome
 
 __all__ = ["Contest", "Effort"]
@@ -80,7 +81,7 @@ class Contest:
     @cached_property
     def multipliers(self) -> list[Multiplier]:
         """The candidates as rivals see them, with the ports that our error model chose."""
-        offered, ports = self.session.offered, self.prepared.preferences.ports
+        offered, ports = self.prepared.offer.candidates, self.prepared.preferences.ports
         return [
             Multiplier(item.entry.name, oriented(item.lut, port), item.relative_power)
             for item, port in zip(offered, ports, strict=True)

@@ -165,13 +165,13 @@ def _lvrm(contest: Contest, report: Callable[[int, int], None]) -> _Found:
 
 
 def _pnam(contest: Contest, report: Callable[[int, int], None]) -> _Found:
-    session = contest.session
+    candidates = contest.prepared.offer.candidates
     exact = cheapest_exact(contest.multipliers)
-    index = [item.entry.name for item in session.offered].index(exact.name)
+    index = [item.entry.name for item in candidates].index(exact.name)
     points = pnam.search(
         contest.layers,
         exact,
-        forced_pairs(session.offered[index].netlist, contest.liberty),
+        forced_pairs(candidates[index].netlist, contest.liberty),
         contest.evaluations("pnam", report),
         limits=contest.effort.limits,
     )

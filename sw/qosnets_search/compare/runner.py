@@ -6,17 +6,19 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import torch
+from qosnets.errors import InputError
 from qosnets.library import Library
 from qosnets_library.liberty import Liberty
 
 from ..overhead import parameter_count
 from ..pipeline import Run, open_run
-from ..preparation import Prepared, Report, Session, exact_traces, prepare
-from ..recipe import Recipe
+from ..preparation import Prepared, exact_traces, prepare
+from ..recipe import Bank, Recipe
 from ..selection.error_model import ErrorModel
 from ..selection.optimum import optimality_gap
 from ..selection.selectors import Selector, select
 from ..selection.validation import agreement, validate
+from ..session import Report, Session
 from ..training import distributed
 from .contest import Contest, Effort
 from .methods import run_method
@@ -60,8 +62,10 @@ def compare(
     Raises
     ------
     InputError
-        As a search does.
+        As a search does, and if the recipe wants multipliers made for the network.
     """
+    if recipe.bank is not Bank.MUX:
+        raise InputError(f"recipe: bank: must be mux in a comparison, not {recipe.bank}")
     further = {"effort": asdict(effort), "liberty": liberty.sha256}
     results = []
     # Processes that leave their group and meet again may wait for each other for ever.

@@ -8,6 +8,7 @@ to the same result; a planner takes the fastest one for shape and machine.
 from torch import Tensor
 
 from .low_rank_path import LowRank
+from .masked_path import Masked
 from .paths import KernelPath, register
 from .planner import VARIABLE, Candidate, choose, explain
 from .shapes import ConvShape, MatmulShape, check_conv2d, check_matmul
@@ -24,6 +25,7 @@ __all__ = [
 ]
 
 register(LowRank())
+register(Masked())
 
 
 def lut_matmul(

@@ -20,6 +20,7 @@ from numba.core.registry import cpu_target
 from qosnets.errors import InputError
 from qosnets.files import atomic_write, canonical_json, read_json
 from qosnets.library import cache_home
+from qosnets_library.merged.masks import WEIGHTS
 from scipy.optimize import nnls  # type: ignore[import-untyped]
 from torch import Tensor
 
@@ -134,12 +135,13 @@ def _measure(path: Path, device: torch.device) -> list[float]:
 
 
 def _cases(path: Path, device: torch.device) -> Sequence[tuple[Shape, Tensor]]:
-    """Return shapes and tables: the exact product and, where it matters, one of rank 3."""
-    codes = np.arange(256, dtype=np.uint16)
-    exact = codes[:, None] * codes[None, :]
-    higher = exact - (codes[:, None] & 3) * (codes[None, :] & 3)
-    higher -= (codes[:, None] >> 7) * (codes[None, :] & 7)
-    tables = [torch.from_numpy(table).to(device) for table in (exact, higher)]
+    """Return shapes and tables: the exact product and, where it matters, a mode of five terms."""
+    bits = np.arange(256)[:, None] >> np.arange(8) & 1
+    kept = np.add.outer(np.arange(8), np.arange(8)) >= 4
+    tables = [
+        torch.from_numpy((bits @ (WEIGHTS * mask) @ bits.T).astype(np.uint16)).to(device)
+        for mask in (np.ones_like(kept), kept)
+    ]
     if path.table_key(tables[0]) == path.table_key(tables[1]):
         tables = tables[:1]
     return [(shape, table) for table in tables for shape in _CASES]

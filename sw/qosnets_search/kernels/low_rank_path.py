@@ -1,15 +1,16 @@
 """The path of exact low-rank factors, as the planner sees it."""
 
-from collections.abc import Hashable, MutableMapping
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import numpy as np
 from qosnets_library.characterise import rank
 from torch import Tensor
-from torch.utils.weak import WeakIdKeyDictionary
 
+from .examined import Examined
 from .factorise import MAX_RANK, Factors, NoFactorsError, factorise
 from .low_rank import low_rank_conv2d, low_rank_matmul
+from .masked_products import as_factors, find_masked_products
 from .paths import KernelPath
 from .shapes import MatmulShape, Shape
 
@@ -17,9 +18,6 @@ __all__ = ["LowRank"]
 
 _MAX_RANK_ON_CPU = 8
 """Above it a look-up is faster on any processor that was measured; the search is spared."""
-
-_examined: MutableMapping[Tensor, tuple[int, Factors | str]] = WeakIdKeyDictionary()
-"""Of a table: its version when it was examined, and its factors or why there are none."""
 
 
 @dataclass(frozen=True)
@@ -72,17 +70,15 @@ class LowRank:
         )
 
 
-def _factors(lut: Tensor) -> Factors | str:
-    """Return the factors of a table, or why it has none; each tensor is examined once."""
-    if lut not in _examined or _examined[lut][0] != lut._version:
-        _examined[lut] = lut._version, _examine(lut)
-    return _examined[lut][1]
-
-
 def _examine(lut: Tensor) -> Factors | str:
+    """Return the factors of a table, or why it has none."""
     if lut.device.type not in ("cpu", "cuda"):
         return f"needs operands on the CPU or on CUDA, not on {lut.device}"
     table = np.ascontiguousarray(lut.cpu().numpy())
+    terms = find_masked_products(table)
+    if terms is not None:
+        # A search would not find factors with fewer bytes.
+        return as_factors(table, terms)
     limit = _MAX_RANK_ON_CPU if lut.device.type == "cpu" else MAX_RANK
     found = rank(table)
     if not 0 < found <= limit:
@@ -91,3 +87,6 @@ def _examine(lut: Tensor) -> Factors | str:
         return factorise(table)
     except NoFactorsError as error:
         return str(error)
+
+
+_factors = Examined(_examine)

@@ -19,7 +19,7 @@ from .shapes import MatmulShape, Shape
 from .triton_lut import run_triton, triton_obstacle, triton_work
 from .vector import LANES, has_byte_permute
 
-__all__ = ["KernelPath", "Path", "path_named", "register", "registered"]
+__all__ = ["KernelPath", "Path", "fuller_vectors", "path_named", "register", "registered"]
 
 
 class KernelPath(StrEnum):
@@ -35,6 +35,8 @@ class KernelPath(StrEnum):
     """The table in vector registers; AVX-512 VBMI."""
     LOW_RANK = "low_rank"
     """Matrix products of exact factors of the table."""
+    MASKED = "masked"
+    """Products of masked bytes, for modes of merged multipliers; AVX-512 VNNI."""
     TRITON = "triton"
     """Compiled for CUDA by Triton; needs the package triton."""
 
@@ -127,7 +129,7 @@ class _Triton:
         return run_triton(shape, x, w, lut)
 
 
-def _fuller_vectors(shape: MatmulShape) -> Roles:
+def fuller_vectors(shape: MatmulShape) -> Roles:
     """Return the roles that leave fewer lanes of vectors unused; in doubt without transposing."""
 
     def used(n_lanes: int) -> float:
@@ -168,9 +170,7 @@ def path_named(name: KernelPath) -> Path | None:
 
 
 register(_Gather())
-register(_Compiled(KernelPath.DIRECT, run_direct, _direct_work, _fuller_vectors))
+register(_Compiled(KernelPath.DIRECT, run_direct, _direct_work, fuller_vectors))
 register(_Compiled(KernelPath.ROW_TABLE, run_row_table, row_table_work, _more_positions))
-register(
-    _Compiled(KernelPath.PERMUTE, run_permute, permute_work, _fuller_vectors, _no_byte_permute)
-)
+register(_Compiled(KernelPath.PERMUTE, run_permute, permute_work, fuller_vectors, _no_byte_permute))
 register(_Triton())

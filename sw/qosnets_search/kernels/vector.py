@@ -17,10 +17,12 @@ from numba.extending import intrinsic
 __all__ = [
     "EXACT_TERMS",
     "LANES",
+    "Emitter",
     "add_rows_16",
     "add_rows_32",
     "add_rows_64",
     "copy",
+    "has_byte_dot_product",
     "has_byte_permute",
     "permute_1",
     "permute_4",
@@ -39,8 +41,17 @@ _BYTE_PERMUTE = "llvm.x86.avx512.vpermi2var.qi.512"
 
 def has_byte_permute() -> bool:
     """Return whether numba compiles for a processor with ``vpermi2b``, AVX-512 VBMI."""
-    _, _, features = cpu_target.target_context.codegen().magic_tuple()
-    return {"+avx512f", "+avx512bw", "+avx512vbmi"} <= set(features.split(","))
+    return _has("avx512f", "avx512bw", "avx512vbmi")
+
+
+def has_byte_dot_product() -> bool:
+    """Return whether numba compiles for a processor with ``vpdpbusd``, AVX-512 VNNI."""
+    return _has("avx512f", "avx512bw", "avx512vnni")
+
+
+def _has(*features: str) -> bool:
+    _, _, known = cpu_target.target_context.codegen().magic_tuple()
+    return {f"+{feature}" for feature in features} <= set(known.split(","))
 
 
 def _vector(element: Any, n_lanes: int) -> Any:
@@ -51,7 +62,7 @@ def _filled(element: Any, n_lanes: int, value: int) -> Any:
     return ir.Constant(_vector(element, n_lanes), [value] * n_lanes)
 
 
-class _Emitter:
+class Emitter:
     """Instructions of one call of an intrinsic."""
 
     def __init__(self, context: Any, builder: Any, signature: Any, arguments: Any) -> None:
@@ -68,15 +79,19 @@ class _Emitter:
         return self.builder.gep(base, [self.long(index)])
 
     def long(self, value: Any) -> Any:
+        """64-bit integer: a number or a value."""
         return ir.Constant(_LONG, value) if isinstance(value, int) else value
 
     def scalar(self, base: Any, index: Any) -> Any:
+        """Element ``index`` of an array."""
         return self.builder.load(self.at(base, index))
 
     def load(self, address: Any, kind: Any, align: int) -> Any:
+        """Value of a type at an address that is a multiple of ``align`` bytes."""
         return self.builder.load(self.builder.bitcast(address, kind.as_pointer()), align=align)
 
     def accumulators(self, kind: Any, count: int) -> list[Any]:
+        """Variables that are 0 at first."""
         return [
             cgutils.alloca_once_value(self.builder, ir.Constant(kind, None)) for _ in range(count)
         ]
@@ -122,7 +137,7 @@ def _permute(n_vectors: int) -> Any:
         sums: Any,
     ) -> Any:
         def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            emitter = _Emitter(context, builder, signature, arguments)
+            emitter = Emitter(context, builder, signature, arguments)
             _emit_permute(emitter, n_vectors)
             return context.get_dummy_value()
 
@@ -132,7 +147,7 @@ def _permute(n_vectors: int) -> Any:
     return permute
 
 
-def _emit_permute(emitter: _Emitter, n_vectors: int) -> None:
+def _emit_permute(emitter: Emitter, n_vectors: int) -> None:
     b = emitter.builder
     lanes, position, starts, codes, tables, first, last, sums = emitter.arguments
     bytes_, halves = _vector(_BYTE, LANES), _vector(_HALF, LANES // 2)
@@ -186,7 +201,7 @@ def _add_rows(width: int) -> Any:
         target: Any,
     ) -> Any:
         def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            _emit_add_rows(_Emitter(context, builder, signature, arguments), width)
+            _emit_add_rows(Emitter(context, builder, signature, arguments), width)
             return context.get_dummy_value()
 
         index = types.int64
@@ -195,7 +210,7 @@ def _add_rows(width: int) -> Any:
     return add_rows
 
 
-def _emit_add_rows(emitter: _Emitter, width: int) -> None:
+def _emit_add_rows(emitter: Emitter, width: int) -> None:
     b = emitter.builder
     lanes, position, starts, first, last, tables, sums, target = emitter.arguments
     row = _vector(_HALF, width)
@@ -228,14 +243,14 @@ def transpose_8(
     """
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _emit_transpose(_Emitter(context, builder, signature, arguments))
+        _emit_transpose(Emitter(context, builder, signature, arguments))
         return context.get_dummy_value()
 
     index = types.int64
     return types.void(columns, codes, index, index, tables, index, index), emit
 
 
-def _emit_transpose(emitter: _Emitter) -> None:
+def _emit_transpose(emitter: Emitter) -> None:
     b = emitter.builder
     columns, codes, row, lane, tables, target, pitch = emitter.arguments
     octet = _vector(_HALF, 8)
@@ -269,7 +284,7 @@ def copy(
     """Copy ``count`` items of one array to another; they may not overlap, nor be negative."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        emitter = _Emitter(context, builder, signature, arguments)
+        emitter = Emitter(context, builder, signature, arguments)
         to, to_start, origin, origin_start, n_items = emitter.arguments
         size = signature.args[0].dtype.bitwidth // 8
         cgutils.raw_memcpy(

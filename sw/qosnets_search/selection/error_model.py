@@ -35,9 +35,15 @@ from torch import Tensor
 from ..quantised.integer import IntegerLayer, LayerTrace
 from .channel_moments import ChannelMoments, channel_moments
 from .fields import sample_fields
-from .residual_variance import histograms, residual_variances
+from .residual_variance import histograms, residual_covariance, residual_variances
 
-__all__ = ["ErrorModel", "LayerStatistics", "error_std", "layer_statistics"]
+__all__ = [
+    "ErrorModel",
+    "LayerStatistics",
+    "error_covariance",
+    "error_std",
+    "layer_statistics",
+]
 
 N_FIELDS = 512
 """Receptive fields sampled per layer, with replacement."""
@@ -124,6 +130,42 @@ def _error_maps(tables: Sequence[Lut]) -> Tensor:
     """Return e(x, w) of each multiplier, ``[x, multiplier, w]``."""
     exact = exact_lut().astype(np.float64)
     return torch.from_numpy(np.stack([table - exact for table in tables], axis=1))
+
+
+def error_covariance(statistics: LayerStatistics, a: Tensor, b: Tensor, model: ErrorModel) -> Float:
+    """Return σ_e² as a form: uᵀ·Q·u for the error ``e(x, w) = Σ_ij u_ij·a_i(x)·b_j(w)``.
+
+    Parameters
+    ----------
+    statistics, model
+        As for :func:`error_std`.
+    a, b
+        The functions, float64 ``[256, n]`` and ``[256, m]``.
+
+    Returns
+    -------
+    ndarray
+        Q, ``[n·m, n·m]``; number ``m·i + j`` is that of a_i and b_j.
+    """
+    covariance: Float
+    if model is ErrorModel.PER_FILTER:
+        covariance = residual_covariance(statistics.fields, statistics.weights, a, b).numpy()
+        return covariance
+    k = statistics.fields.shape[2]
+    by_field = histograms(statistics.fields.reshape(-1, k))
+    weights = histograms(statistics.weights.reshape(1, -1))[0]
+    mean = by_field.mean(0)
+    squares = torch.kron(a.T @ (mean[:, None] * a), b.T @ (weights[:, None] * b))
+    of_weights = (weights @ b).outer(weights @ b)
+    of_fields, of_all = by_field @ a, mean @ a
+    second, outer = of_fields.T @ of_fields / len(of_fields), of_all.outer(of_all)
+    if model is ErrorModel.GLOBAL:
+        within, between = squares - torch.kron(outer, of_weights), torch.zeros_like(squares)
+    else:
+        within = squares - torch.kron(second, of_weights)
+        between = torch.kron(second - outer, of_weights)
+    covariance = (k * within + k**2 * between).numpy()
+    return covariance
 
 
 def _independent_variances(

@@ -11,7 +11,7 @@ from qosnets.lut import ActivationPort, Lut, oriented
 
 from .error_model import ErrorModel, LayerStatistics, error_std
 
-__all__ = ["Preferences", "preferences"]
+__all__ = ["Preferences", "layer_thresholds", "preferences"]
 
 Float = npt.NDArray[np.float64]
 
@@ -35,15 +35,16 @@ def preferences(
     luts: Sequence[Lut],
     ports: Sequence[Sequence[ActivationPort]],
     statistics: Mapping[str, LayerStatistics],
-    sigmas: Sequence[float],
+    thresholds: Sequence[float],
     model: ErrorModel,
+    *,
+    one_port: bool = False,
 ) -> Preferences:
     """Return the preference vectors (Eq. 1 of the QoS-Nets paper) of all layers.
 
-    The threshold of a layer is T = |σ|·(standard deviation of its exact corrected accumulators).
     Each multiplier takes the activation on that of its ``ports`` with the smaller sum of relative
     errors over the layers, the first if equal. Where T = 0, multipliers without error have the
-    relative error 0, others +∞; a warning names the layer.
+    relative error 0, others +∞.
 
     Parameters
     ----------
@@ -53,32 +54,57 @@ def preferences(
         On which each multiplier may take the activation, at least one.
     statistics
         Of the layers, by name.
-    sigmas
-        Noise that each layer tolerates, relative to its output, in the same order.
+    thresholds
+        T of each layer in accumulator units, in the same order.
     model
         Which model of the error.
+    one_port
+        Whether all multipliers, which have the same ``ports``, are to take the activation on the
+        same one.
+    """
+    variants = [(lut, port) for lut, offered in enumerate(ports) for port in offered]
+    tables = [oriented(luts[lut], port) for lut, port in variants]
+    errors = np.array([error_std(layer, tables, model) for layer in statistics.values()])
+    relative = _relative(errors, np.array(thresholds)[:, None])
+    if one_port:
+        sets = [[variants.index((lut, port)) for lut in range(len(luts))] for port in ports[0]]
+        columns = min(sets, key=lambda columns: _badness(relative[:, columns]))
+    else:
+        columns = [
+            min(
+                (column for column, variant in enumerate(variants) if variant[0] == lut),
+                key=lambda column: _badness(relative[:, column]),
+            )
+            for lut in range(len(luts))
+        ]
+    return Preferences(
+        relative[:, columns], list(thresholds), [variants[column][1] for column in columns]
+    )
+
+
+def layer_thresholds(
+    statistics: Mapping[str, LayerStatistics], sigmas: Sequence[float]
+) -> list[float]:
+    """Return T = |σ|·(standard deviation of the exact corrected accumulators) of each layer.
+
+    A warning names each layer with T = 0.
+
+    Parameters
+    ----------
+    statistics
+        Of the layers, by name.
+    sigmas
+        Noise that each layer tolerates, relative to its output, in the same order.
 
     Raises
     ------
     CheckError
         If a σ or the spread of a layer's output is not a finite number.
     """
-    thresholds = [
+    return [
         _threshold(name, sigma, layer.output_std)
         for (name, layer), sigma in zip(statistics.items(), sigmas, strict=True)
     ]
-    variants = [(lut, port) for lut, offered in enumerate(ports) for port in offered]
-    tables = [oriented(luts[lut], port) for lut, port in variants]
-    errors = np.array([error_std(layer, tables, model) for layer in statistics.values()])
-    relative = _relative(errors, np.array(thresholds)[:, None])
-    best: dict[int, int] = {}
-    for variant, (lut, _) in enumerate(variants):
-        if lut not in best or _badness(relative[:, variant]) < _badness(relative[:, best[lut]]):
-            best[lut] = variant
-    columns = list(best.values())
-    return Preferences(
-        relative[:, columns], thresholds, [variants[column][1] for column in columns]
-    )
 
 
 def _threshold(name: str, sigma: float, output_std: float) -> float:

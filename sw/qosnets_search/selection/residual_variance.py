@@ -30,12 +30,14 @@ with p_k the histogram of position k over the fields and p̄ the mean of all. Th
 multiplier is that of four products of 256x256 matrices, however many fields and filters there are.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-__all__ = ["histograms", "residual_variances"]
+__all__ = ["histograms", "residual_covariance", "residual_variances"]
 
 Codes = npt.NDArray[np.uint8]
 
@@ -67,29 +69,75 @@ def residual_variances(fields: Codes, weights: Codes, errors: Tensor) -> Tensor:
     return total / len(fields)
 
 
+def residual_covariance(fields: Codes, weights: Codes, a: Tensor, b: Tensor) -> Tensor:
+    """Return the form that R_o is for errors made of products of functions of the operands.
+
+    With ``e(x, w) = Σ_ij u_ij·a_i(x)·b_j(w)``, E_π R_o averaged over all filters is uᵀ·Q·u.
+
+    Parameters
+    ----------
+    fields, weights
+        As for :func:`residual_variances`.
+    a, b
+        The functions, floating point ``[256, n]`` and ``[256, m]``.
+
+    Returns
+    -------
+    Tensor
+        Q, ``[n·m, n·m]``; number ``m·i + j`` is that of a_i and b_j.
+    """
+    n = a.shape[1] * b.shape[1]
+    total = torch.zeros(n, n, dtype=a.dtype)
+    for group_fields, group_weights in zip(fields, weights, strict=True):
+        forms = _Forms.of(group_fields, group_weights)
+        left, right = a[forms.rows], b[forms.columns]
+        for activations, between in forms.pairs:
+            total += torch.kron(left.T @ activations @ left, right.T @ between @ right)
+    return total / len(fields)
+
+
+@dataclass(frozen=True)
+class _Forms:
+    """Terms of E_π R_o of a group: ``Σ ⟨A, e·B·eᵀ⟩`` over pairs A, B, for the codes that occur."""
+
+    rows: Tensor
+    """Codes of activations."""
+    columns: Tensor
+    """Codes of weights."""
+    pairs: list[tuple[Tensor, Tensor]]
+
+    @classmethod
+    def of(cls, fields: Codes, weights: Codes) -> "_Forms":
+        """Return the terms for ``[field, K]`` and ``[filter, K]``."""
+        n_fields, k = fields.shape
+        by_field, by_position, by_filter = (
+            histograms(codes) for codes in (fields, fields.T, weights)
+        )
+        mean, mean_weights = by_field.mean(0), by_filter.mean(0)
+        # Groups of few channels, depthwise ones above all, have few of the codes.
+        rows, columns = mean.nonzero()[:, 0], mean_weights.nonzero()[:, 0]
+        mean, by_field, by_position = mean[rows], by_field[:, rows], by_position[:, rows]
+        mean_weights, by_filter = mean_weights[columns], by_filter[:, columns]
+
+        outer = mean.outer(mean)
+        within_positions = by_position.T @ by_position / k - outer
+        second = by_field.T @ by_field / n_fields
+        sampling = n_fields / (n_fields - 1)
+        between_fields = (second - outer) * sampling
+        interaction = (mean.diag() - second - within_positions) * sampling
+        filters = by_filter.T @ by_filter / len(weights)
+        within_filters = mean_weights.diag() - filters
+
+        pairs = [(k**2 * between_fields, filters)]
+        if k > 1:  # else there is but one pairing
+            pairs.append((k**2 / (k - 1) * interaction, within_filters))
+        return cls(rows, columns, pairs)
+
+
 def _group_variances(fields: Codes, weights: Codes, errors: Tensor) -> Tensor:
-    n_fields, k = fields.shape
-    by_field, by_position, by_filter = (histograms(rows) for rows in (fields, fields.T, weights))
-    mean, mean_weights = by_field.mean(0), by_filter.mean(0)
-    # Groups of few channels, depthwise ones above all, have few of the codes.
-    rows, columns = mean.nonzero()[:, 0], mean_weights.nonzero()[:, 0]
-    maps = errors.index_select(2, columns).index_select(0, rows)
-    mean, by_field, by_position = mean[rows], by_field[:, rows], by_position[:, rows]
-    mean_weights, by_filter = mean_weights[columns], by_filter[:, columns]
-
-    outer = mean.outer(mean)
-    within_positions = by_position.T @ by_position / k - outer
-    second = by_field.T @ by_field / n_fields
-    sampling = n_fields / (n_fields - 1)
-    between_fields = (second - outer) * sampling
-    interaction = (mean.diag() - second - within_positions) * sampling
-    filters = by_filter.T @ by_filter / len(weights)
-    within_filters = mean_weights.diag() - filters
-
-    variances: Tensor = k**2 * _form(maps, between_fields, filters)
-    if k > 1:  # else there is but one pairing
-        variances += k**2 / (k - 1) * _form(maps, interaction, within_filters)
-    return variances
+    forms = _Forms.of(fields, weights)
+    maps = errors.index_select(2, forms.columns).index_select(0, forms.rows)
+    return torch.stack([_form(maps, *pair) for pair in forms.pairs]).sum(0)
 
 
 def _form(maps: Tensor, activations: Tensor, weights: Tensor) -> Tensor:

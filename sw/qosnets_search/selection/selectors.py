@@ -1,16 +1,16 @@
 """The ways to choose n multipliers for all layers and operating points."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 
 import numpy as np
 
 from .kmeans import cluster
 from .optimum import budget_optimum, threshold_optimum
-from .problem import Selection, SelectionProblem
+from .problem import Selection, SelectionProblem, relative_power
 
-__all__ = ["DEFAULT_SELECTOR", "Selector", "select"]
+__all__ = ["DEFAULT_SELECTOR", "Selector", "least_power", "select"]
 
 LOGGER = logging.getLogger("qosnets_search")
 
@@ -45,6 +45,18 @@ def select(problem: SelectionProblem, selector: Selector) -> Selection:
     for note in selection.notes:
         LOGGER.warning("selection (%s): %s", selector.value, note)
     return selection
+
+
+def least_power(problems: Sequence[SelectionProblem], selector: Selector) -> int:
+    """Return the number of the problem whose selection has least mean power, the first if equal."""
+    if len(problems) == 1:
+        return 0
+    selections = [_METHODS[selector](problem) for problem in problems]
+    powers = [
+        relative_power(problem, selection.members).mean()
+        for problem, selection in zip(problems, selections, strict=True)
+    ]
+    return int(np.argmin(powers))
 
 
 def _common_notes(problem: SelectionProblem) -> list[str]:
