@@ -95,19 +95,28 @@ def write_drawn_network(
     n_multipliers: int,
     n_points: int,
     change_vectors: Callable[[dict[str, np.ndarray]], None] = lambda vectors: None,
+    largest: bool = False,
 ) -> OpsFile:
-    """Write an ops.json of ``layers`` and ``graph`` with parameters and vectors."""
+    """Write an ops.json of ``layers`` and ``graph`` with parameters and vectors.
+
+    ``largest`` makes all weights and all codes of the images 255.
+    """
     content = minimal_ops(n_multipliers, n_layers=len(layers), n_points=n_points)
     content |= {"layers": list(layers), "graph": list(graph)}
     ops = write_ops(folder, content).ops
     parameters = draw(ops, 5)
+    if largest:
+        for weights in parameters.weights.values():
+            weights.codes[:] = 255
     library = embedded_library()
     luts = [library.lut(item.name) for item in ops.multipliers]
     images = np.random.default_rng(6).integers(0, 256, (n_images, *input_shape), np.uint8)
+    if largest:
+        images[:] = 255
     vectors = {"input": images}
     for number, point in enumerate(ops.operating_points):
         for name, trace in infer(ops, parameters, luts, number, images).items():
-            assert len(np.unique(trace.out)) > 3, name  # not all clamped
+            assert largest or len(np.unique(trace.out)) > 3, name  # not all clamped
             vectors |= {
                 f"{point.name}.{name}.acc": trace.acc,
                 f"{point.name}.{name}.out": trace.out,

@@ -100,3 +100,28 @@ def test_parameters_survive_the_file(tmp_path):
     loaded, drawn = load_parameters(file, file.ops.parameters), draw(file.ops, 5)
     for name, weights in drawn.weights.items():
         assert np.array_equal(loaded.weights[name].codes, weights.codes)
+
+
+@pytest.mark.parametrize(
+    ("layer", "input_shape"),
+    [
+        (pointwise("deep", [301, 4], [1, 2]), (301, 1, 2)),
+        (conv("depthwise", [5, 5], [4, 4], kernel=[4, 4], padding=[0] * 4, groups=5), (5, 4, 4)),
+    ],
+    ids=["dense", "depthwise"],
+)
+def test_the_largest_sums_fit(tmp_path, layer, input_shape):
+    """All codes 255, as many products as the widths are made for."""
+    file = write_drawn_network(
+        tmp_path,
+        [layer],
+        [run_layer(layer["name"], "input", "out")],
+        input_shape=input_shape,
+        n_images=1,
+        n_multipliers=1,
+        n_points=1,
+        largest=True,
+    )
+    folder = make_design(tmp_path / "design", file, rows=4, cols=3)
+    result = run(folder, file, multiplier_model=MultiplierModel.LUT)
+    assert result.mismatches == 0, result
