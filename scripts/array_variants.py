@@ -1,6 +1,8 @@
 """The arrays that scripts compare: exact only, naive mux, isolated by activation, isolated by both.
 
 All of them run the same layers with the same operands; the first has an exact multiplier alone.
+Where the multipliers are modes of a merged circuit, the arrays are: exact only, a mux of circuits
+of the first library that err no more and take least power, and the merged circuit.
 """
 
 import argparse
@@ -8,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from qosnets.files import canonical_json
-from qosnets.library import Library
-from qosnets.ops import OpsFile
-from qosnets_hw.bank import Isolation
+from qosnets.library import Library, find_multiplier
+from qosnets.ops import ModeRealisation, Multiplier, OpsFile
+from qosnets_hw.defaults import Isolation
 from qosnets_hw.exact_only import exact_only
 from qosnets_hw.generate import Design, generate
 
@@ -67,12 +69,53 @@ def variants(
     """Yield label, ``ops.json`` and design of each array; files go into ``folder``."""
     exact = exact_only(file, libraries, folder / "exact")
     yield "exact only", exact, generate(exact, libraries, isolation=Isolation.NONE, **sizes)
+    if isinstance(file.ops.multipliers[0].realisation, ModeRealisation):
+        mux = _with_netlists(file, libraries, folder / "mux")
+        yield "isolated mux", mux, generate(mux, libraries, **sizes)
+        yield "merged", file, generate(file, libraries, **sizes)
+        return
     for isolation, label in (
         (Isolation.NONE, "naive mux"),
         (Isolation.ACTIVATION, "isolation activation"),
         (Isolation.BOTH, "isolation both"),
     ):
         yield label, file, generate(file, libraries, isolation=isolation, **sizes)
+
+
+def _with_netlists(file: OpsFile, libraries: Sequence[Library], folder: Path) -> OpsFile:
+    """Write ``file`` with circuits of the first library in place of modes."""
+    multipliers = []
+    for multiplier in file.ops.multipliers:
+        bound = _mean_squared_error(multiplier, libraries)
+        able = [e for e in libraries[0].entries.values() if e.metrics.mse <= bound and e.estimates]
+        entry = min(able, key=lambda e: e.estimates.relative_power)
+        multipliers.append(
+            Multiplier(
+                name=entry.name,
+                library=libraries[0].name,
+                lut_sha256=entry.lut_sha256,
+                activation_port=multiplier.activation_port,
+            )
+        )
+    changed = {"multipliers": multipliers, "vectors": None, "estimates": None, "provenance": None}
+    folder.mkdir()
+    if file.ops.parameters is not None:
+        data = file.read_data(file.ops.parameters)
+        (folder / file.ops.parameters.file).write_bytes(data)
+    path = folder / "ops.json"
+    path.write_bytes(file.ops.model_copy(update=changed).to_bytes())
+    return OpsFile.load(path)
+
+
+def _mean_squared_error(multiplier: Multiplier, libraries: Sequence[Library]) -> float:
+    found = find_multiplier(
+        libraries,
+        name=multiplier.name,
+        lut_sha256=multiplier.lut_sha256,
+        library=multiplier.library,
+        where="multipliers",
+    )
+    return found.entry.metrics.mse
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from qosnets.errors import InputError
 from qosnets.files import atomic_write
-from qosnets.library import Library
+from qosnets.library import Library, Realisation
 from qosnets.lut import ActivationPort, exact_lut, lut_sha256
 from qosnets.ops import Multiplier, OpsFile
 
@@ -13,7 +13,7 @@ __all__ = ["exact_multiplier", "exact_only"]
 
 
 def exact_multiplier(file: OpsFile, libraries: Sequence[Library]) -> Multiplier:
-    """Return the exact multiplier of ``file``; without one, the first that a library has.
+    """Return the exact netlist of ``file``; without one, the first that a library has.
 
     Raises
     ------
@@ -22,11 +22,11 @@ def exact_multiplier(file: OpsFile, libraries: Sequence[Library]) -> Multiplier:
     """
     wanted = lut_sha256(exact_lut())
     for multiplier in file.ops.multipliers:
-        if multiplier.lut_sha256 == wanted:
+        if multiplier.lut_sha256 == wanted and multiplier.realisation.kind == "netlist":
             return multiplier
     for library in libraries:
         for entry in library.entries.values():
-            if entry.lut_sha256 == wanted and entry.netlist_sha256 is not None:
+            if entry.lut_sha256 == wanted and entry.realisation is Realisation.NETLIST:
                 return Multiplier(
                     name=entry.name,
                     lut_sha256=wanted,
