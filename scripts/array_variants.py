@@ -86,7 +86,8 @@ def _with_netlists(file: OpsFile, libraries: Sequence[Library], folder: Path) ->
     """Write ``file`` with circuits of the first library in place of modes."""
     multipliers = []
     for multiplier in file.ops.multipliers:
-        bound = _mean_squared_error(multiplier, libraries)
+        found = find_multiplier(libraries, multiplier, where="multipliers")
+        bound = found.entry.metrics.mse
         able = [e for e in libraries[0].entries.values() if e.metrics.mse <= bound and e.estimates]
         entry = min(able, key=lambda e: e.estimates.relative_power)
         multipliers.append(
@@ -105,17 +106,6 @@ def _with_netlists(file: OpsFile, libraries: Sequence[Library], folder: Path) ->
     path = folder / "ops.json"
     path.write_bytes(file.ops.model_copy(update=changed).to_bytes())
     return OpsFile.load(path)
-
-
-def _mean_squared_error(multiplier: Multiplier, libraries: Sequence[Library]) -> float:
-    found = find_multiplier(
-        libraries,
-        name=multiplier.name,
-        lut_sha256=multiplier.lut_sha256,
-        library=multiplier.library,
-        where="multipliers",
-    )
-    return found.entry.metrics.mse
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from amaranth.lib import wiring
 from qosnets.errors import InputError
-from qosnets.library import Circuit, Found, Library, ModeOf, find_multiplier
+from qosnets.library import Circuit, Found, Library, find_multiplier
 from qosnets.lut import Lut, check_lut_sha256
 from qosnets.netlist import netlist_lut, netlist_of_word
 from qosnets.ops import ModeRealisation, Multiplier, OpsFile
@@ -72,17 +72,7 @@ def find_multipliers(file: OpsFile, libraries: Sequence[Library]) -> list[Proven
 def _find(file: OpsFile, libraries: Sequence[Library], code: int) -> ProvenMultiplier:
     multiplier = file.ops.multipliers[code]
     where = f"{file.path}: multipliers[{code}]"
-    said = multiplier.realisation
-    is_mode = isinstance(said, ModeRealisation)
-    found = find_multiplier(
-        libraries,
-        name=multiplier.name,
-        lut_sha256=multiplier.lut_sha256,
-        library=multiplier.library,
-        netlist_sha256=multiplier.netlist_sha256,
-        mode=ModeOf(circuit=said.circuit, index=said.index) if is_mode else None,
-        where=where,
-    )
+    found = find_multiplier(libraries, multiplier, where=where)
     library, entry = found.library, found.entry
     _check_realisation(multiplier, found, where)
     if entry.mode is None:

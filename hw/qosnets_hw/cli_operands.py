@@ -22,17 +22,10 @@ def run_operands(
     check_output_file(out, suffixes=(".json",), force=force)
     file = OpsFile.load(ops)
     point = point or file.ops.operating_points[0].name
-    libraries = load_libraries(library)
+    libraries = load_libraries(library, beside=ops)
     luts = []
     for code, multiplier in enumerate(file.ops.multipliers):
-        found = find_multiplier(
-            libraries,
-            name=multiplier.name,
-            lut_sha256=multiplier.lut_sha256,
-            library=multiplier.library,
-            netlist_sha256=multiplier.netlist_sha256,
-            where=f"{ops}: multipliers[{code}]",
-        )
+        found = find_multiplier(libraries, multiplier, where=f"{ops}: multipliers[{code}]")
         luts.append(found.library.lut(found.entry.name))
     counts = operand_histograms(file, luts, layer=layer, point=point)
     content = {

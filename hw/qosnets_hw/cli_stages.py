@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from qosnets.errors import InputError, shorten
 from qosnets.files import canonical_json, publish, sha256
-from qosnets.library import LIBRARY_FILE, Library, cache_home
+from qosnets.library import Library, cache_home
 from qosnets.ops import OperatingPoint, Ops, OpsFile
 
 from .cli_output import Progress, print_json, print_table, report_progress
@@ -150,17 +150,11 @@ def make_design(
 
     file = OpsFile.load(ops)
     check_data(file)
-    libraries = _own_library(ops) + load_libraries(library)
+    libraries = load_libraries(library, beside=ops)
     if with_estimates:
         libraries = estimated(libraries, liberty=liberty)
     options = {"bank": bank, "isolation": isolation, "documents": documents}
     return file, generate(file, libraries, **options, **sizes)
-
-
-def _own_library(ops: Path) -> list[Library]:
-    """Return the library beside ``ops``, where a search leaves circuits that it has made."""
-    folder = ops.parent / "library"
-    return [Library.open(folder)] if (folder / LIBRARY_FILE).is_file() else []
 
 
 def _cached_folder(design: "Design") -> Path:

@@ -45,10 +45,11 @@ OperandsFile = Annotated[
 ]
 
 
-def load_libraries(only: str | None = None) -> "list[Library]":
+def load_libraries(only: str | None = None, *, beside: Path | None = None) -> "list[Library]":
     """Return all libraries, the default one first, or the one named ``only``.
 
-    The families are built at first use.
+    The families are built at first use. Where a search has left a library beside its
+    ``ops.json``, ``beside``, that one comes before all.
 
     Raises
     ------
@@ -68,7 +69,15 @@ def load_libraries(only: str | None = None) -> "list[Library]":
     if not found:
         known = ", ".join(library.name for library in load_libraries())
         raise InputError(f"--library: must be one of {known}, not {only!r}")
-    return found[:1] if only else found
+    own = [] if beside is None else _left_beside(beside)
+    return own + (found[:1] if only else found)
+
+
+def _left_beside(ops: Path) -> "list[Library]":
+    from qosnets.library import LIBRARY_FILE, Library
+
+    folder = ops.parent / "library"
+    return [Library.open(folder)] if (folder / LIBRARY_FILE).is_file() else []
 
 
 def load_library(name: str) -> "Library":

@@ -31,6 +31,7 @@ from .library_data import (
 )
 from .lut import Lut, check_lut_sha256, load_lut
 from .netlist import netlist_lut, netlist_of_word, netlist_select_width
+from .ops import ModeRealisation, Multiplier
 from .validation import validation_message
 
 __all__ = [
@@ -245,31 +246,20 @@ def _library_folders(root: Path) -> list[Path]:
     return sorted(path.parent for path in root.glob(f"*/{LIBRARY_FILE}"))
 
 
-def find_multiplier(
-    libraries: Sequence[Library],
-    *,
-    name: str,
-    lut_sha256: str,
-    library: str | None = None,
-    netlist_sha256: str | None = None,
-    mode: ModeOf | None = None,
-    where: str,
-) -> Found:
+def find_multiplier(libraries: Sequence[Library], multiplier: Multiplier, *, where: str) -> Found:
     """Find the multiplier that a reference means.
 
-    With ``library`` given, the entry of that library and name is meant and its hashes must
-    match. Otherwise the LUT hash decides, since names do not identify a function: earlier
-    libraries first, in each the entry with the same name first, then name order.
+    With a library given, the entry of that library and name is meant and its hashes must match.
+    Otherwise the LUT hash decides, since names do not identify a function: earlier libraries
+    first, in each the entry with the same name first, then name order. Where a mode is meant,
+    other entries with the same table are passed over.
 
     Parameters
     ----------
     libraries
         Where to look; the default library first.
-    name, lut_sha256, library, netlist_sha256
-        The reference, as in ``ops.json``.
-    mode
-        The mode of a merged multiplier that is meant, where the hash has to decide; other entries
-        with the same table are passed over.
+    multiplier
+        The reference.
     where
         Place of the reference, starts every message.
 
@@ -278,10 +268,15 @@ def find_multiplier(
     InputError
         If nothing matches.
     """
-    if library is not None:
-        found = _find_named(libraries, name, library, where)
+    name, lut_sha256 = multiplier.name, multiplier.lut_sha256
+    netlist_sha256 = multiplier.netlist_sha256
+    if multiplier.library is not None:
+        found = _find_named(libraries, name, multiplier.library, where)
         _check_hashes(found, lut_sha256, netlist_sha256, where)
         return found
+    mode = None
+    if isinstance(said := multiplier.realisation, ModeRealisation):
+        mode = ModeOf(circuit=said.circuit, index=said.index)
     same_name: list[Found] = []
     for candidate in libraries:
         meant = [e for e in candidate.entries.values() if mode in (None, e.mode)]

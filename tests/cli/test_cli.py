@@ -6,8 +6,10 @@ import subprocess
 import sys
 
 import pytest
-from designs import minimal_ops, multipliers
+from designs import minimal_ops, multipliers, write_ops
 from networks import LAYERS, write_network
+from qosnets.library import LIBRARY_FILE
+from qosnets_library.default import MERGED_FOLDER, merged_library
 from qosnets_library.operands import load_operands
 
 
@@ -124,6 +126,33 @@ def test_isolation_is_chosen(qosnets_hw, ops, tmp_path):
     arguments = ("generate", "--ops", ops, "--out", out, "--rows", 2, "--cols", 2)
     assert qosnets_hw(*arguments, "--isolation", "activation")[0] == 0
     assert json.loads((out / "manifest.json").read_text())["isolation"] == "activation"
+
+
+def test_the_library_beside_ops_json_is_searched_first(qosnets_hw, tmp_path):
+    shutil.copytree(MERGED_FOLDER, tmp_path / "library")
+    record = tmp_path / "library" / LIBRARY_FILE
+    record.write_text(record.read_text().replace('"name": "merged"', '"name": "beside"', 1))
+    entry = merged_library().entry("mul8u_merged_mode0")
+    realisation = {"kind": "mode", "circuit": "mul8u_merged", "index": 0}
+    content = {
+        "schema": "qosnets-ops/1",
+        "multipliers": [
+            {
+                "name": entry.name,
+                "lut_sha256": entry.lut_sha256,
+                "activation_port": "A",
+                "realisation": realisation,
+            }
+        ],
+        "layers": [{"name": "layer"}],
+        "operating_points": [{"name": "o1", "assignment": [0]}],
+    }
+    file = write_ops(tmp_path, content)
+    out = tmp_path / "design"
+    size = ("--rows", 2, "--cols", 2)
+    assert qosnets_hw("generate", "--ops", file.path, "--out", out, *size)[0] == 0
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert [member["library"] for member in manifest["multipliers"]] == ["beside"]
 
 
 @pytest.mark.parametrize("command", ["generate", "sim", "report"])

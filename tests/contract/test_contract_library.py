@@ -28,6 +28,7 @@ from qosnets.lut import (
     oriented,
 )
 from qosnets.netlist import netlist_lut, netlist_of_word
+from qosnets.ops import Multiplier
 
 METRICS = {
     "mae": 0.5,
@@ -105,10 +106,11 @@ def libraries(tmp_path) -> list[Library]:
     ]
 
 
-def find(libraries, name, lut, **reference):
-    found = find_multiplier(
-        libraries, name=name, lut_sha256=lut_sha256(lut), where="here", **reference
-    )
+def find(libraries, name, lut, *, mode=None, **reference):
+    if mode:
+        reference["realisation"] = {"kind": "mode", "circuit": mode.circuit, "index": mode.index}
+    reference |= {"name": name, "lut_sha256": lut_sha256(lut), "activation_port": "A"}
+    found = find_multiplier(libraries, Multiplier.model_validate(reference), where="here")
     return found.library.name, found.entry.name
 
 
