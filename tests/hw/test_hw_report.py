@@ -173,7 +173,7 @@ def test_memory_bits_follow_from_the_configuration(result, design):
     expected = {
         "psum_memory": 16 * sums,
         # One of the queue's entries is the output register.
-        "accumulator_queue": (array_latency + 12 - 1) * sums,
+        "accumulator_queue": (array_latency + 13 - 1) * sums,
         "parameter_memory": n_points * n_tiles * 2 * (32 + 16 + 6 + 16 + 8),
         # Row tiles (to 10), rows of the last, column tiles (to 32), base, clamp.
         "layer_table": n_layers * (4 + 2 + 6 + 5 + 16),
