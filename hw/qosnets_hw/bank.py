@@ -104,7 +104,8 @@ class MultiplierBank(wiring.Component):
             enable = self.select[code]
             operands = {"activation": self.activation, "weight": self.weight}
             for name in self._gated:
-                m.submodules[f"{name}_gate_{code}"] = gate = Block(self._gate)
+                place = f"{name}_gate_{code}"
+                m.submodules[place] = gate = Block(self._gate, name=place)
                 m.d.comb += [gate.operand.eq(operands[name]), gate.enable.eq(enable)]
                 operands[name] = gate.gated
             product = Signal(16, name=f"product_{code}")

@@ -19,13 +19,18 @@ class Block(wiring.Component):
         clock and reset that it has, both unless it says otherwise.
     reset
         Resets the instance, beside the reset of its domain.
+    name
+        Starts the names of the signals at its ports, so that those of several instances of a
+        component can be told apart.
 
     Members
     -------
     The members of ``component``.
     """
 
-    def __init__(self, component: wiring.Component, *, reset: ValueLike = 0):
+    def __init__(
+        self, component: wiring.Component, *, reset: ValueLike = 0, name: str | None = None
+    ):
         self._component, self._reset = component, reset
         # A signal with a layout gets a wire for every field. There would be many of the ports of
         # a column, so signals are plain here and seen through their layouts.
@@ -41,8 +46,11 @@ class Block(wiring.Component):
             for name, member in component.signature.members.items()
         }
         super().__init__(plain)
-        for name, layout in layouts.items():
-            setattr(self, name, layout(getattr(self, name)))
+        if name is not None:
+            for _, _, signal in self.signature.flatten(self):
+                signal.name = f"{name}_{signal.name}"
+        for port, layout in layouts.items():
+            setattr(self, port, layout(getattr(self, port)))
 
     def elaborate(self, platform):
         """Return the instance."""

@@ -57,7 +57,7 @@ class Column(wiring.Component):
         m = Module()
         weight, psum = self.weight, 0
         for row in range(self._rows):
-            m.submodules[f"pe_{row}"] = pe = Block(self._pe)
+            m.submodules[f"pe_{row}"] = pe = Block(self._pe, name=f"pe_{row}")
             m.d.comb += [
                 pe.activation_in.eq(self.activation_in[row]),
                 pe.control_in.eq(self.control_in[row]),

@@ -49,7 +49,8 @@ class Grid(wiring.Component):
         m.d.comb += [getattr(edge, name).eq(getattr(self, name)) for name in self._inputs]
         activation, control = edge.activation, edge.control
         for col in range(self._cols):
-            m.submodules[f"column_{col}"] = column = Block(self._column)
+            place = f"column_{col}"
+            m.submodules[place] = column = Block(self._column, name=place)
             m.d.comb += [
                 column.activation_in.eq(activation),
                 column.control_in.eq(control),

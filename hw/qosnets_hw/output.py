@@ -94,7 +94,8 @@ class OutputStage(wiring.Component):
         ]
 
         for col in range(config.cols):
-            m.submodules[f"requantiser_{col}"] = lane = Block(self._requantiser)
+            place = f"requantiser_{col}"
+            m.submodules[place] = lane = Block(self._requantiser, name=place)
             products, activations = self._parts(sums, col)
             m.d.comb += [
                 lane.enable.eq(enable),
