@@ -15,9 +15,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from array_variants import add_arguments, load_ops, markdown, variants
-from qosnets_hw.blocks import Block, block_of, netlist_modules
+from qosnets_hw.blocks import Block, netlist_modules
 from qosnets_hw.cli_report import power_recorder
 from qosnets_hw.power import CLOCK, FREQUENCY_MHZ, measure_power
+from qosnets_hw.report import area_values
 from qosnets_hw.synthesis import map_design
 from qosnets_library.liberty import load_liberty
 from qosnets_library.store import all_libraries
@@ -26,15 +27,10 @@ from qosnets_library.yosys import yosys_version
 PARTS = [*Block, CLOCK]
 
 
-def area_row(label, mapped, netlists, exact_area):
-    """Return the row of an array in the table of areas, and its area."""
-    areas = dict.fromkeys(Block, 0.0)
-    for name, area in mapped.areas.items():
-        areas[block_of(name, netlists)] += area.instances * area.area_um2
-    total = sum(areas.values())
-    parts = [f"{areas[block] / mapped.nand2_area_um2:.0f}" for block in Block]
-    relative = f"{total / (exact_area or total):.3f}"
-    return [label, f"{total / mapped.nand2_area_um2:.0f}", relative, *parts], total
+def area_row(label, areas, exact_area):
+    """Return the row of an array in the table of areas."""
+    parts = [f"{block['area_ge']:.0f}" for block in areas["blocks"].values()]
+    return [label, f"{areas['area_ge']:.0f}", f"{areas['area_ge'] / exact_area:.3f}", *parts]
 
 
 def main():
@@ -51,10 +47,10 @@ def main():
         file = load_ops(arguments.ops, libraries, Path(name))
         for label, ops, design in variants(file, libraries, sizes, Path(name)):
             mapped = map_design(design, liberty)
-            row, area = area_row(label, mapped, netlist_modules(design.manifest), exact_area)
-            areas.append(row)
-            exact_area = exact_area or area
-            n_bits = sum(area.instances * area.memory_bits for area in mapped.areas.values())
+            found_areas = area_values(mapped, netlist_modules(design.manifest))
+            exact_area = exact_area or found_areas["area_ge"]
+            areas.append(area_row(label, found_areas, exact_area))
+            n_bits = found_areas["memory_bits"]
             points = range(len(ops.ops.operating_points))
             found = measure_power(design, mapped, ops, power_recorder(arguments.seed), points)
             reference = reference or found

@@ -11,7 +11,7 @@ from qosnets.lut import ActivationPort
 from .block import Block
 from .defaults import Isolation
 
-__all__ = ["BankMember", "Isolation", "MultiplierBank", "OperandGate"]
+__all__ = ["BankMember", "MultiplierBank", "OperandGate"]
 
 
 @dataclass(frozen=True)

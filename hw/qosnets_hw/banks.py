@@ -8,7 +8,7 @@ from amaranth.lib import wiring
 from qosnets.errors import InputError
 from qosnets.library import Circuit, Found, Library, find_multiplier
 from qosnets.lut import Lut, check_lut_sha256
-from qosnets.netlist import netlist_lut, netlist_of_word
+from qosnets.netlist import netlist_lut
 from qosnets.ops import ModeRealisation, Multiplier, OpsFile
 
 from .bank import BankMember, MultiplierBank, OperandGate
@@ -78,9 +78,10 @@ def _find(file: OpsFile, libraries: Sequence[Library], code: int) -> ProvenMulti
     if entry.mode is None:
         netlist, path = library.netlist(entry.name), library.folder / f"{entry.name}.v"
     else:
-        circuit = library.circuit(entry.mode.circuit)
-        text, path = library.circuit_netlist(circuit.name), library.folder / f"{circuit.name}.v"
-        netlist = netlist_of_word(text, circuit.select_words[entry.mode.index])
+        netlist, path = (
+            library.netlist_of_mode(entry.mode),
+            library.folder / f"{entry.mode.circuit}.v",
+        )
     lut = netlist_lut(netlist, where=f"{where}: {path}")
     check_lut_sha256(lut, multiplier.lut_sha256, where)
     label = f"mul{code}_{multiplier.name.replace('.', '_')}"

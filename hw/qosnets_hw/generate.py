@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from amaranth.lib import wiring
-from qosnets.cycles import fixed_cycles
+from qosnets.cycles import fixed_cycles, load_cycles
 from qosnets.library import Entry, Library
 from qosnets.lut import lut_file
 from qosnets.ops import OpsFile
@@ -131,7 +131,7 @@ def _cycle_model(config: ArrayConfig) -> dict[str, Any]:
     return {
         "formula": "fixed + (k_tiles * n_tiles - 1) * max(positions, tile) + positions",
         "fixed": fixed_cycles(config.rows, config.cols),
-        "tile": config.rows + 1,
+        "tile": load_cycles(config.rows),
     }
 
 

@@ -16,7 +16,7 @@ from .generate import Design
 from .power import FREQUENCY_MHZ, PointPower, Record, measure_power
 from .synthesis import MappedDesign, ModuleArea, map_design
 
-__all__ = ["REPORT_SCHEMA", "power_values", "relative_powers", "report"]
+__all__ = ["REPORT_SCHEMA", "area_values", "power_values", "relative_powers", "report"]
 
 REPORT_SCHEMA = "qosnets-report/2"
 
@@ -65,7 +65,7 @@ def report(
         "engine": f"Yosys {yosys_version()}",
         "cells": liberty.name,
         "cells_sha256": liberty.sha256,
-        **_areas(mapped, netlist_modules(design.manifest)),
+        **area_values(mapped, netlist_modules(design.manifest)),
         "multipliers": _multipliers(design, file, mapped),
         "clock": _clock(clock_report(mapped, design.manifest, file.ops)),
         "operating_points": [
@@ -87,7 +87,8 @@ def report(
     return values
 
 
-def _areas(mapped: MappedDesign, netlists: set[str]) -> dict[str, Any]:
+def area_values(mapped: MappedDesign, netlists: set[str]) -> dict[str, Any]:
+    """Return areas as JSON values, of all, by block and by module; ``netlists`` multiply."""
     ge = mapped.nand2_area_um2
     total = sum(area.instances * area.area_um2 for area in mapped.areas.values())
     blocks = dict.fromkeys(Block, 0.0)

@@ -120,10 +120,11 @@ def simulate(
         raise InputError(f"stalls: must be at least 0 and below 1, not {stalls}")
     if n_images is not None and n_images < 1:
         raise InputError(f"images: must be at least 1, not {n_images}")
+    products = design.product_tables(ops)
     cache_home().mkdir(parents=True, exist_ok=True)
     work = Path(mkdtemp(prefix="run-", dir=cache_home()))
     tables = work / "tables"
-    write_tables(design.product_tables(ops), tables)
+    write_tables(products, tables)
     bank_module = design.manifest["bank"]["module"]
     benches = (
         _Bench(

@@ -2,7 +2,7 @@
 
 from .tiling import Tiling
 
-__all__ = ["fixed_cycles", "job_cycles"]
+__all__ = ["fixed_cycles", "job_cycles", "load_cycles"]
 
 _PIPELINE = 18
 """Cycles of a job outside the grid: acceptance, check and start (3), swap of the first tile (1),
@@ -16,6 +16,11 @@ def fixed_cycles(rows: int, cols: int) -> int:
     ``rows + cols``, and of the pipeline around it.
     """
     return 2 * rows + cols + _PIPELINE
+
+
+def load_cycles(rows: int) -> int:
+    """Return the cycles in which the weights of a tile are loaded and swapped in."""
+    return rows + 1
 
 
 def job_cycles(tiling: Tiling, positions: int) -> int:
@@ -35,5 +40,5 @@ def job_cycles(tiling: Tiling, positions: int) -> int:
         Output positions of the job, at least 1.
     """
     n_tiles = tiling.k_tiles * tiling.n_tiles
-    waits = max(positions, tiling.rows + 1)
+    waits = max(positions, load_cycles(tiling.rows))
     return fixed_cycles(tiling.rows, tiling.cols) + (n_tiles - 1) * waits + positions

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import qosnets_hw
 from accelerators import OPS_SHA256, Bench, BusError, address_map, build, small_config
-from qosnets_hw.bank import Isolation
+from qosnets_hw.defaults import Isolation
 from qosnets_hw.registers.documents import register_documents
 from qosnets_hw.registers.parameters import RegisterParameters
 from qosnets_hw.registers.register_map import read_register_map

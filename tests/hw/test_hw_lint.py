@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 from designs import make_design, minimal_ops, write_ops
-from qosnets_hw.bank import Isolation
+from qosnets_hw.defaults import Isolation
 
 DEPTHWISE = {
     "kind": "conv",

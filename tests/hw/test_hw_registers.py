@@ -14,8 +14,8 @@ import pytest
 from amaranth.hdl import Module, Signal
 from amaranth.sim import Simulator
 from qosnets.errors import InputError
-from qosnets_hw.bank import Isolation
 from qosnets_hw.config import ArrayConfig
+from qosnets_hw.defaults import Isolation
 from qosnets_hw.registers.axi_lite import Response
 from qosnets_hw.registers.counters import EventCounters
 from qosnets_hw.registers.documents import register_documents

@@ -10,8 +10,8 @@ from qosnets.files import canonical_json
 from qosnets.library import Library
 from qosnets.ops import OpsFile
 from qosnets_hw import synthesis
-from qosnets_hw.bank import Isolation
 from qosnets_hw.blocks import BLOCKS
+from qosnets_hw.defaults import Isolation
 from qosnets_hw.generate import Design, generate
 from qosnets_hw.report import relative_powers, report
 from qosnets_hw.synthesis import map_design

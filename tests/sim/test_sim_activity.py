@@ -3,7 +3,7 @@
 import pytest
 from designs import make_design, minimal_ops, write_ops
 from qosnets.errors import InputError
-from qosnets_hw.bank import Isolation
+from qosnets_hw.defaults import Isolation
 from qosnets_library.saif import saif_nets
 from qosnets_sim.activity import record
 from qosnets_sim.design import Design
